@@ -1,0 +1,23 @@
+//! Images: one store a machine, shared by its nodes and the CLI.
+//!
+//! Invariants: a layer is unpacked once, into a directory named by the digest of its uncompressed tar; whatever is visible
+//! under its final name is complete (made aside, then renamed); changes hold the store's lock; a layer that a container
+//! uses is locked by its shim and never deleted.
+
+mod archive;
+mod builtin;
+mod config;
+mod elf;
+mod error;
+mod layer;
+mod mount;
+mod place;
+mod reference;
+mod store;
+
+pub use config::Image;
+pub use error::ImageError;
+pub use mount::{MountMethod, mount_rootfs};
+pub use reference::Reference;
+pub(crate) use store::lock_layers;
+pub use store::{ImageStore, ImageSummary};
