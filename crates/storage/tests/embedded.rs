@@ -1,5 +1,7 @@
 //! What only a store on a disk has: restarts, refusals, a full disk.
 
+#![allow(clippy::unwrap_used, reason = "tests, helpers too")]
+
 use redb::{Database, TableDefinition};
 use sealane_storage::{Condition, EmbeddedStore, Op, Store, StoreError};
 use std::path::Path;

@@ -2,6 +2,8 @@
 //!
 //! The child is this test binary itself, started anew with a directory to write to.
 
+#![allow(clippy::unwrap_used, reason = "tests, helpers too")]
+
 use sealane_storage::{EmbeddedStore, Key, Op, Store};
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Write};

@@ -1,5 +1,7 @@
 //! What every backend must do: one suite, run on each.
 
+#![allow(clippy::unwrap_used, reason = "tests, helpers too")]
+
 use bytes::Bytes;
 use sealane_storage::{
     Condition, EmbeddedStore, Event, Key, MemoryStore, Op, Options, Revision, Store, StoreError, Watch,
