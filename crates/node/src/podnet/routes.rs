@@ -1,0 +1,91 @@
+//! Routes to the other nodes' Pod ranges. The set is declared; the difference is made here.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use nlink::netlink::route::Ipv4Route;
+use nlink::netlink::types::route::RouteProtocol;
+use nlink::{Connection, Route};
+
+use super::{Cidr, Error, netlink};
+
+/// The protocol number that marks our routes, so that nobody else's are touched.
+const PROTOCOL: u8 = 94;
+
+/// A route to another node's Pod range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct NodeRoute {
+    /// The other node's `spec.podCIDR`.
+    pub pods: Cidr,
+    /// The other node's `InternalIP`.
+    pub via: Ipv4Addr,
+}
+
+/// One step from the present routes to the wanted ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RouteChange {
+    /// Set, replacing a route to the same range.
+    Set(NodeRoute),
+    /// Remove the route.
+    Remove(NodeRoute),
+}
+
+/// The steps from `present` to `wanted`. Removals come first.
+#[must_use]
+pub fn plan_routes(present: &[NodeRoute], wanted: &[NodeRoute]) -> Vec<RouteChange> {
+    let gone = present.iter().filter(|p| !wanted.iter().any(|w| w.pods == p.pods));
+    let new = wanted.iter().filter(|w| !present.contains(w));
+    gone.map(|p| RouteChange::Remove(*p)).chain(new.map(|w| RouteChange::Set(*w))).collect()
+}
+
+pub(super) async fn apply(wanted: &[NodeRoute]) -> Result<(), Error> {
+    let connection = Connection::<Route>::new().map_err(netlink("open netlink"))?;
+    let routes = connection.get_routes().await.map_err(netlink("list routes"))?;
+    let present: Vec<NodeRoute> = routes
+        .iter()
+        .filter(|r| r.protocol() == RouteProtocol::Other(PROTOCOL))
+        .filter_map(|r| match (r.destination()?, r.gateway()?) {
+            (IpAddr::V4(base), IpAddr::V4(via)) => {
+                Some(NodeRoute { pods: Cidr { base: *base, length: r.dst_len() }, via: *via })
+            }
+            _ => None,
+        })
+        .collect();
+    for change in plan_routes(&present, wanted) {
+        // The gateway is named on removal too: without one, a route of another scope would be meant.
+        let message = |route: NodeRoute| {
+            Ipv4Route::new(route.pods.base, route.pods.length)
+                .gateway(route.via)
+                .protocol(RouteProtocol::Other(PROTOCOL))
+        };
+        match change {
+            RouteChange::Set(route) => {
+                let doing = format!("route {} via {}", route.pods, route.via);
+                connection.replace_route(message(route)).await.map_err(netlink(doing))?;
+            }
+            RouteChange::Remove(route) => {
+                let doing = format!("remove the route to {}", route.pods);
+                connection.del_route_if_exists(message(route)).await.map_err(netlink(doing))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(pods: &str, via: [u8; 4]) -> NodeRoute {
+        NodeRoute { pods: pods.parse().unwrap(), via: via.into() }
+    }
+
+    #[test]
+    fn only_differences_are_planned() {
+        let one = route("10.244.1.0/24", [10, 123, 0, 3]);
+        let two = route("10.244.2.0/24", [10, 123, 0, 4]);
+        let moved = route("10.244.2.0/24", [10, 123, 0, 9]);
+        assert_eq!(plan_routes(&[], &[one]), [RouteChange::Set(one)]);
+        assert_eq!(plan_routes(&[one, two], &[two, one]), []);
+        assert_eq!(plan_routes(&[one, two], &[moved]), [RouteChange::Remove(one), RouteChange::Set(moved)]);
+    }
+}
