@@ -1,0 +1,14 @@
+//! The Service proxy: a Snapshot becomes nftables elements.
+//!
+//! Invariants: the ruleset's shape is constant, Services and endpoints are elements of maps; one table per family,
+//! `sealane`, and nothing else is touched; a restart adopts what is there and writes only what differs; one broken
+//! Service is a `Finding` and never stops the others.
+
+pub mod apply;
+mod config;
+pub mod plan;
+mod reconcile;
+
+pub use config::{Config, ConfigError, DEFAULT_LOOPBACK_SOURCE};
+pub use plan::Finding;
+pub use reconcile::{Error, Proxy, Status, cleanup, run, run_with};
