@@ -10,6 +10,8 @@
 
 mod read;
 
+pub(crate) use read::attribute;
+
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
@@ -140,14 +142,10 @@ impl Table {
         self.types.get(usize::from(id)).expect("a TypeId comes from its table")
     }
 
-    /// Every type with its place.
+    /// Every type.
+    #[cfg(test)]
     pub(crate) fn types(&self) -> impl Iterator<Item = &Type> {
         self.types.iter()
-    }
-
-    /// Every kind that has a schema: (group, version, kind) and its type.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = ((&'static str, &'static str, &'static str), TypeId)> {
-        self.kinds.iter().map(|(gvk, id)| (*gvk, *id))
     }
 }
 

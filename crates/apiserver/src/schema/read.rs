@@ -59,7 +59,7 @@ fn add_field(ty: &mut Type, line: &'static str, ids: &HashMap<&str, TypeId>) {
 }
 
 /// The value of an attribute such as `key=`.
-pub(super) fn attribute(attributes: &'static str, name: &str) -> Option<&'static str> {
+pub(crate) fn attribute(attributes: &'static str, name: &str) -> Option<&'static str> {
     attributes.split(' ').find_map(|a| a.strip_prefix(name))
 }
 
