@@ -1,0 +1,87 @@
+//! What a new cluster starts with: namespaces, the ServiceCIDR, Service `kubernetes`, the RBAC policy. Whatever is there
+//! already stays as it is.
+
+use crate::ApiServer;
+use crate::kinds::{self, Kind};
+use crate::registry::Location;
+use crate::status::ApiError;
+use serde_json::{Value, json};
+use std::net::IpAddr;
+
+const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
+
+impl ApiServer {
+    /// Writes what a cluster cannot be without and does not have yet.
+    ///
+    /// # Errors
+    /// The store fails, or an object of ours is refused.
+    pub async fn bootstrap(&self) -> Result<(), ApiError> {
+        for name in NAMESPACES {
+            self.ensure("", "Namespace", "", json!({"metadata": {"name": name}})).await?;
+        }
+        let cidrs: Vec<String> = self.config.service_cidrs.iter().map(|(a, len)| format!("{a}/{len}")).collect();
+        let cidr = json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": cidrs}});
+        self.ensure("networking.k8s.io", "ServiceCIDR", "", cidr).await?;
+        for object in crate::auth::bootstrap_policy() {
+            let kind = object["kind"].as_str().unwrap_or_default().to_owned();
+            let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
+            self.ensure("rbac.authorization.k8s.io", &kind, &namespace, object).await?;
+        }
+        self.ensure("", "Service", "default", self.kubernetes_service()).await
+    }
+
+    async fn ensure(&self, group: &str, kind: &str, namespace: &str, object: Value) -> Result<(), ApiError> {
+        let kind: &'static Kind = kinds::of(group, kind)
+            .ok_or_else(|| ApiError::internal(format_args!("bootstrapping: {kind} is not served")))?;
+        let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let at = Location { kind, version: kind.stored_version(), namespace, name: &name };
+        if self.registry.entry(&at).is_ok() {
+            return Ok(());
+        }
+        let at = Location { name: "", ..at };
+        match self.registry.create(&at, object, false).await {
+            Ok(_) => Ok(()),
+            Err(e) if e.reason == "AlreadyExists" => Ok(()),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// The API as a Service, at the first address of the range.
+    fn kubernetes_service(&self) -> Value {
+        let mut service = json!({
+            "metadata": {"name": "kubernetes", "labels": {"component": "apiserver", "provider": "kubernetes"}},
+            "spec": {
+                "type": "ClusterIP",
+                "sessionAffinity": "None",
+                "ports": [{"name": "https", "protocol": "TCP", "port": 443,
+                    "targetPort": self.config.advertise.port()}],
+            },
+        });
+        if let Some((network, _)) = self.config.service_cidrs.first() {
+            let address = first_address(*network).to_string();
+            service["spec"]["clusterIP"] = json!(address);
+            service["spec"]["clusterIPs"] = json!([address]);
+        }
+        service
+    }
+}
+
+/// The address after the network's own.
+fn first_address(network: IpAddr) -> IpAddr {
+    match network {
+        IpAddr::V4(a) => IpAddr::V4((u32::from(a).wrapping_add(1)).into()),
+        IpAddr::V6(a) => IpAddr::V6((u128::from(a).wrapping_add(1)).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_address_follows_the_network() {
+        for (network, first) in [("10.96.0.0", "10.96.0.1"), ("fd00::", "fd00::1")] {
+            assert_eq!(first_address(network.parse().unwrap()), first.parse::<IpAddr>().unwrap());
+        }
+    }
+}

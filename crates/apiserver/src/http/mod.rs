@@ -1,0 +1,137 @@
+//! HTTP: from a request to a registry's answer.
+//!
+//! | file | does |
+//! |---|---|
+//! | `serve.rs` | listens: TLS, HTTP/1.1 and HTTP/2, client certificates |
+//! | `client.rs` | the same without a socket, as a `kube::Client` |
+//! | `access.rs` | who asks, and whether they may |
+//! | `path.rs`, `query.rs`, `accept.rs` | what a request says |
+//! | `dispatch.rs`, `write.rs`, `list.rs`, `review.rs` | the verbs |
+//! | `answer.rs` | what an answer says |
+//!
+//! Invariants: every request gets an answer; every error answer is a `Status`; no handler's panic ends more than its
+//! own request.
+
+pub(crate) mod accept;
+mod access;
+pub(crate) mod answer;
+mod client;
+mod dispatch;
+mod list;
+mod path;
+mod query;
+mod review;
+mod serve;
+mod write;
+
+pub(crate) use answer::{Body, Response};
+pub(crate) use query::{Query, encode};
+
+use crate::ApiServer;
+use crate::auth::User;
+use crate::status::ApiError;
+use bytes::Bytes;
+use futures::FutureExt as _;
+use http::{HeaderMap, Method};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use hyper::upgrade::OnUpgrade;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+/// The largest body taken, as Kubernetes has it.
+const BODY_MAX: usize = 3 * 1024 * 1024;
+
+/// Who is at the other end, as far as the connection tells.
+#[derive(Debug, Clone)]
+pub(crate) enum Peer {
+    /// An in-process client: it is this user.
+    InProcess(User),
+    /// A verified client certificate.
+    Certificate(User),
+    /// A connection without a certificate.
+    Unknown,
+}
+
+/// A request that has been read.
+pub(crate) struct Request {
+    pub(crate) method: Method,
+    pub(crate) path: String,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) upgrade: Option<OnUpgrade>,
+    pub(crate) user: User,
+}
+
+impl Request {
+    /// A header as text; empty if absent or no text.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The body's media type; JSON if none is said.
+    pub(crate) fn content_type(&self) -> &str {
+        let header = self.header("content-type");
+        if header.is_empty() { "application/json" } else { header }
+    }
+}
+
+impl ApiServer {
+    /// Answers one request.
+    pub(crate) async fn handle<B>(self: Arc<Self>, request: http::Request<B>, peer: Peer) -> Response
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<answer::BoxError>,
+    {
+        let wants = accept::Wants::of(request.headers());
+        let what = format!("{} {}", request.method(), request.uri().path());
+        match AssertUnwindSafe(self.answer(request, peer)).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(error)) => answer::error(&error),
+            Err(_) => {
+                tracing::error!(request = what, ?wants, "a handler panicked");
+                answer::error(&ApiError::internal("the handler of this request failed"))
+            }
+        }
+    }
+
+    async fn answer<B>(self: &Arc<Self>, request: http::Request<B>, peer: Peer) -> Result<Response, ApiError>
+    where
+        B: http_body::Body<Data = Bytes> + Send,
+        B::Error: Into<answer::BoxError>,
+    {
+        let (mut parts, body) = request.into_parts();
+        let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let user = self.authenticate(&parts.headers, parts.uri.path(), &peer)?;
+        let mut request = Request {
+            method: parts.method,
+            path: parts.uri.path().to_owned(),
+            query: Query::parse(parts.uri.query().unwrap_or_default()),
+            headers: parts.headers,
+            body: Bytes::new(),
+            upgrade,
+            user,
+        };
+        let info = path::Info::parse(&request.path)?;
+        self.authorize(&request, &info)?;
+        if matches!(request.method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
+            request.body = read_body(body).await?;
+        }
+        self.dispatch(request, info).await
+    }
+}
+
+async fn read_body<B>(body: B) -> Result<Bytes, ApiError>
+where
+    B: http_body::Body<Data = Bytes> + Send,
+    B::Error: Into<answer::BoxError>,
+{
+    match Limited::new(body, BODY_MAX).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(e) if e.is::<LengthLimitError>() => {
+            let message = format!("Request entity too large: limit is {BODY_MAX}");
+            Err(ApiError::new(413, "RequestEntityTooLarge", message))
+        }
+        Err(e) => Err(ApiError::bad_request(format!("reading the body: {e}"))),
+    }
+}

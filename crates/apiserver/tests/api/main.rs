@@ -1,0 +1,11 @@
+//! The API over the in-process client, on a store in memory: what each request answers, byte for byte where clients care.
+
+#![allow(missing_docs)]
+
+mod delete;
+mod discovery;
+mod kinds;
+mod list;
+mod server;
+mod watch;
+mod write;
