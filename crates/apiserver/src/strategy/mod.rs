@@ -15,7 +15,7 @@ mod lease;
 mod namespace;
 mod node;
 mod pod;
-mod workload;
+pub(crate) mod workload;
 
 pub(crate) mod access;
 pub(crate) mod format;
