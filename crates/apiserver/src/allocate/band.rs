@@ -78,7 +78,8 @@ mod tests {
         let band = Band { first: 10, dynamic: 14, last: 40 };
         let mut taken = BTreeSet::new();
         for n in 0..31 {
-            let drawn = band.draw(&mut rng, |n| !taken.contains(&n), || taken.iter().copied().collect()).unwrap();
+            let drawn =
+                band.draw(&mut rng, |n| !taken.contains(&n), || taken.iter().copied().collect()).unwrap();
             assert_eq!(drawn < 14, n >= 27, "number {n} was {drawn}");
             assert!(taken.insert(drawn) && (10..=40).contains(&drawn));
         }

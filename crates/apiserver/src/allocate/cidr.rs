@@ -79,7 +79,10 @@ impl Cidr {
 
     pub(super) fn ip(&self, number: u128) -> IpAddr {
         match self.family {
-            Family::V4 => Ipv4Addr::from_bits(u32::try_from(number).expect("numbers of an IPv4 range fit 32 bits")).into(),
+            Family::V4 => {
+                Ipv4Addr::from_bits(u32::try_from(number).expect("numbers of an IPv4 range fit 32 bits"))
+                    .into()
+            }
             Family::V6 => Ipv6Addr::from_bits(number).into(),
         }
     }
@@ -148,7 +151,8 @@ mod tests {
         ] {
             let (ip, length) = parse_cidr(cidr).unwrap();
             let range = Cidr::new(ip, length);
-            let shown = [range.band.first, range.band.dynamic, range.band.last].map(|n| range.ip(n).to_string());
+            let shown =
+                [range.band.first, range.band.dynamic, range.band.last].map(|n| range.ip(n).to_string());
             assert_eq!(shown, [first, dynamic, last], "{cidr}");
         }
     }

@@ -80,7 +80,8 @@ fn draw_from(cx: &AllocateContext<'_>, cidr: &Cidr, rng: &mut impl Rng) -> Optio
     let used = || {
         let prefix = resource_prefix(GROUP, "ipaddresses");
         let entries = cx.store.range(&prefix, None, 0, None).map(|range| range.entries).unwrap_or_default();
-        let names = entries.iter().filter_map(|e| e.key.strip_prefix(prefix.as_str())?.parse::<IpAddr>().ok());
+        let names =
+            entries.iter().filter_map(|e| e.key.strip_prefix(prefix.as_str())?.parse::<IpAddr>().ok());
         names.filter(|ip| Family::of(*ip) == cidr.family).map(number).collect()
     };
     cidr.band.draw(rng, is_free, used).map(|n| cidr.ip(n))

@@ -11,7 +11,11 @@ const POLICY: &str = "spec.ipFamilyPolicy";
 
 /// Fills in policy and families, or says why they do not fit this cluster, whose families are `configured`, the
 /// default one first.
-pub(super) fn initialize(new: &mut Value, old: Option<&Value>, configured: &[Family]) -> Result<(), ApiError> {
+pub(super) fn initialize(
+    new: &mut Value,
+    old: Option<&Value>,
+    configured: &[Family],
+) -> Result<(), ApiError> {
     let old_view = old.map(ServiceView::new);
     let view = ServiceView::new(new);
     if view.kind() == "ExternalName" || old_view.is_some_and(|old| is_unchanged_dual_stack(&view, &old)) {
@@ -95,11 +99,13 @@ impl Plan {
     fn check_single_stack(&self) -> Vec<FieldError> {
         let mut wrong = Vec::new();
         if self.policy == "SingleStack" && self.ips.len() == 2 {
-            let why = "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified";
+            let why =
+                "must be 'RequireDualStack' or 'PreferDualStack' when multiple cluster IPs are specified";
             wrong.push(self.policy_error(why));
         }
         if self.policy == "SingleStack" && self.families.len() == 2 {
-            let why = "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified";
+            let why =
+                "must be 'RequireDualStack' or 'PreferDualStack' when multiple IP families are specified";
             wrong.push(self.policy_error(why));
         }
         wrong

@@ -152,8 +152,10 @@ fn health_check(numbers: &mut Numbers<'_>, new: &mut Value) -> Result<(), ApiErr
     let asked = view.health_check_port();
     if asked != 0 {
         // A number of the Service's own node ports is no health-check port: each number has one listener.
-        let clash = u16::try_from(asked).is_ok_and(|p| numbers.taken.contains(&p)) || view.node_ports().contains(&asked);
-        let taken = if clash { Err("provided port is already allocated".to_owned()) } else { numbers.take(asked) };
+        let clash = u16::try_from(asked).is_ok_and(|p| numbers.taken.contains(&p))
+            || view.node_ports().contains(&asked);
+        let taken =
+            if clash { Err("provided port is already allocated".to_owned()) } else { numbers.take(asked) };
         let doing = format!("failed to allocate requested HealthCheck NodePort {asked}");
         return taken.map_err(|why| ApiError::internal(format!("{doing}: {why}")));
     }
@@ -192,7 +194,8 @@ mod tests {
 
     #[test]
     fn static_band_of_86() {
-        for (range, dynamic) in [(30000..=32767, 30086), (30000..=30015, 30000), (1..=65535, 129), (30000..=30099, 30016)]
+        for (range, dynamic) in
+            [(30000..=32767, 30086), (30000..=30015, 30000), (1..=65535, 129), (30000..=30099, 30016)]
         {
             assert_eq!(band(&range).dynamic, dynamic, "{range:?}");
         }

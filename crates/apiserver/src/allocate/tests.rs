@@ -226,9 +226,19 @@ async fn a_change_of_the_address_is_refused_and_a_put_without_it_keeps_it() {
 async fn types_change_into_each_other_and_nothing_leaks() {
     let cluster = Cluster::usual();
     let mut service = cluster.apply("web", web(json!({}))).await.unwrap();
-    for kind in ["NodePort", "ClusterIP", "LoadBalancer", "NodePort", "ExternalName", "NodePort", "ClusterIP",
-        "ExternalName", "LoadBalancer", "ExternalName", "ClusterIP"]
-    {
+    for kind in [
+        "NodePort",
+        "ClusterIP",
+        "LoadBalancer",
+        "NodePort",
+        "ExternalName",
+        "NodePort",
+        "ClusterIP",
+        "ExternalName",
+        "LoadBalancer",
+        "ExternalName",
+        "ClusterIP",
+    ] {
         service["spec"]["type"] = json!(kind);
         let external = if kind == "ExternalName" { json!("example.org") } else { Value::Null };
         service["spec"]["externalName"] = external;
@@ -238,7 +248,11 @@ async fn types_change_into_each_other_and_nothing_leaks() {
         assert_eq!(spec["ports"][0]["nodePort"].is_i64(), ported, "{kind}: {spec}");
         assert_eq!(spec["clusterIP"].is_string(), kind != "ExternalName", "{kind}: {spec}");
         assert_eq!(spec["externalTrafficPolicy"].is_string(), ported, "{kind}: {spec}");
-        assert_eq!(spec["allocateLoadBalancerNodePorts"].is_boolean(), kind == "LoadBalancer", "{kind}: {spec}");
+        assert_eq!(
+            spec["allocateLoadBalancerNodePorts"].is_boolean(),
+            kind == "LoadBalancer",
+            "{kind}: {spec}"
+        );
         cluster.check();
     }
 }
@@ -273,7 +287,10 @@ async fn the_health_check_port_comes_and_goes_with_the_local_policy() {
     let mut change = made.clone();
     change["spec"]["healthCheckNodePort"] = json!(31999);
     let error = cluster.write(change).await.unwrap_err();
-    assert_eq!(error.message, "Service \"lb\" is invalid: spec.healthCheckNodePort: Forbidden: field is immutable");
+    assert_eq!(
+        error.message,
+        "Service \"lb\" is invalid: spec.healthCheckNodePort: Forbidden: field is immutable"
+    );
     let mut cluster_wide = made.clone();
     cluster_wide["spec"]["externalTrafficPolicy"] = json!("Cluster");
     let after = cluster.write(cluster_wide).await.unwrap();
@@ -384,7 +401,8 @@ mod random {
     use serde_json::{Value, json};
 
     fn spec() -> impl Strategy<Value = Value> {
-        let kind = prop::sample::select(vec!["ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "Headless"]);
+        let kind =
+            prop::sample::select(vec!["ClusterIP", "NodePort", "LoadBalancer", "ExternalName", "Headless"]);
         let port = (1u16..4, prop::option::of(30000u16..30012), prop::bool::ANY);
         (kind, prop::collection::vec(port, 1..4), prop::bool::ANY, prop::option::of(1u8..6)).prop_map(
             |(kind, ports, local, ip)| {

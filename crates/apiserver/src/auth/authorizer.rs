@@ -75,16 +75,16 @@ impl Authorizer {
         }
         self.with_policy(|policy| {
             let mut grants = policy.grants(user, &asked.namespace);
-            grants.find(|(_, _, rules)| rules.iter().any(|rule| rule.allows(asked))).map(|(binding, subject, _)| {
-                format!("RBAC: allowed by {} to {subject}", binding.title)
-            })
+            grants
+                .find(|(_, _, rules)| rules.iter().any(|rule| rule.allows(asked)))
+                .map(|(binding, subject, _)| format!("RBAC: allowed by {} to {subject}", binding.title))
         })
     }
 
     /// All rules that apply to the user in a namespace (cluster-wide ones alone if it is empty).
     pub fn rules(&self, user: &User, namespace: &str) -> ResolvedRules {
-        let mut rules: Vec<Rule> =
-            self.with_policy(|policy| policy.grants(user, namespace).flat_map(|(_, _, rules)| rules).collect());
+        let mut rules: Vec<Rule> = self
+            .with_policy(|policy| policy.grants(user, namespace).flat_map(|(_, _, rules)| rules).collect());
         if user.is_master() {
             rules.extend(Rule::everything());
         }
@@ -106,7 +106,9 @@ impl Authorizer {
     fn refresh(&self, state: &mut State) {
         while let Some(watch) = &mut state.watch {
             match watch.try_recv() {
-                Ok(event) => state.policy.change(&event.key, event.current.as_ref().map(|e| e.value.as_ref())),
+                Ok(event) => {
+                    state.policy.change(&event.key, event.current.as_ref().map(|e| e.value.as_ref()))
+                }
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => state.watch = None,
             }
@@ -190,7 +192,10 @@ impl Policy {
             self.by_subject.entry((subject.clone(), namespace.clone())).or_default().insert(key.to_owned());
         }
         let title = format!("{kind} \"{name}\" of {role}");
-        self.bindings.insert(key.to_owned(), Binding { role: role_key(role_ref, &namespace), subjects, namespace, title });
+        self.bindings.insert(
+            key.to_owned(),
+            Binding { role: role_key(role_ref, &namespace), subjects, namespace, title },
+        );
     }
 
     /// What applies to a user in a namespace: the binding, the subject that it names, the rules.
@@ -200,7 +205,8 @@ impl Policy {
         namespace: &str,
     ) -> impl Iterator<Item = (&'a Binding, String, Vec<Rule>)> + use<'a> {
         let groups = user.groups.iter().map(|g| format!("Group \"{g}\""));
-        let subjects: Vec<String> = std::iter::once(format!("User \"{}\"", user.name)).chain(groups).collect();
+        let subjects: Vec<String> =
+            std::iter::once(format!("User \"{}\"", user.name)).chain(groups).collect();
         let mut scopes = vec![String::new()];
         if !namespace.is_empty() {
             scopes.push(namespace.to_owned());

@@ -9,11 +9,22 @@ const WRITE: &[&str] = &["create", "delete", "deletecollection", "patch", "updat
 
 /// What `view` reads besides Secrets: those would be the tokens of other accounts.
 const CORE: &[&str] = &[
-    "configmaps", "endpoints", "events", "pods", "pods/log", "pods/status", "serviceaccounts", "services",
+    "configmaps",
+    "endpoints",
+    "events",
+    "pods",
+    "pods/log",
+    "pods/status",
+    "serviceaccounts",
+    "services",
     "services/status",
 ];
 const APPS: &[&str] = &[
-    "deployments", "deployments/scale", "deployments/status", "replicasets", "replicasets/scale",
+    "deployments",
+    "deployments/scale",
+    "deployments/status",
+    "replicasets",
+    "replicasets/scale",
     "replicasets/status",
 ];
 
@@ -115,11 +126,24 @@ fn user_facing() -> Vec<Value> {
 fn discovery() -> Vec<Value> {
     let public = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
     let discovery = [
-        "/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version",
+        "/api",
+        "/api/*",
+        "/apis",
+        "/apis/*",
+        "/healthz",
+        "/livez",
+        "/openapi",
+        "/openapi/*",
+        "/readyz",
+        "/version",
         "/version/",
     ];
     let reviews = vec![
-        rule(&["authorization.k8s.io"], &["selfsubjectaccessreviews", "selfsubjectrulesreviews"], &["create"]),
+        rule(
+            &["authorization.k8s.io"],
+            &["selfsubjectaccessreviews", "selfsubjectrulesreviews"],
+            &["create"],
+        ),
         rule(&["authentication.k8s.io"], &["selfsubjectreviews"], &["create"]),
     ];
     vec![
@@ -138,7 +162,11 @@ fn node() -> Vec<Value> {
         rule(&[""], &["nodes"], &["create", "get", "list", "patch", "update", "watch"]),
         rule(&[""], &["nodes/status", "pods/status"], &["patch", "update"]),
         rule(&[""], &["pods"], &["delete", "get", "list", "watch"]),
-        rule(&[""], &["configmaps", "endpoints", "namespaces", "secrets", "serviceaccounts", "services"], READ),
+        rule(
+            &[""],
+            &["configmaps", "endpoints", "namespaces", "secrets", "serviceaccounts", "services"],
+            READ,
+        ),
         rule(&[""], &["serviceaccounts/token"], &["create"]),
         rule(&["discovery.k8s.io"], &["endpointslices"], READ),
         rule(&["networking.k8s.io"], &["servicecidrs"], READ),
@@ -206,14 +234,25 @@ mod tests {
         let authorizer = cluster().await;
         let user = User::new("system:serviceaccount:default:default", ["system:serviceaccounts"]);
         for allowed in [
-            "get /api", "get /apis/apps/v1", "get /openapi/v3", "get /version",
-            "create authorization.k8s.io:selfsubjectaccessreviews", "create authentication.k8s.io:selfsubjectreviews",
+            "get /api",
+            "get /apis/apps/v1",
+            "get /openapi/v3",
+            "get /version",
+            "create authorization.k8s.io:selfsubjectaccessreviews",
+            "create authentication.k8s.io:selfsubjectreviews",
         ] {
             assert!(may(&authorizer, &user, allowed), "{allowed}");
         }
         for denied in [
-            "get endpoints default", "list pods default", "list namespaces", "get /metrics", "get /sealane/v1/tunnel",
-            "create authentication.k8s.io:tokenreviews", "get nodes", "get secrets default", "post /api",
+            "get endpoints default",
+            "list pods default",
+            "list namespaces",
+            "get /metrics",
+            "get /sealane/v1/tunnel",
+            "create authentication.k8s.io:tokenreviews",
+            "get nodes",
+            "get secrets default",
+            "post /api",
         ] {
             assert!(!may(&authorizer, &user, denied), "{denied}");
         }
@@ -227,17 +266,31 @@ mod tests {
         let authorizer = cluster().await;
         let user = User::new("system:node:node-1", ["system:nodes"]);
         for allowed in [
-            "watch pods", "patch pods/status default", "delete pods default", "create nodes", "patch nodes/status",
-            "create coordination.k8s.io:leases kube-node-lease", "patch coordination.k8s.io:leases kube-node-lease",
-            "create events default", "create events.k8s.io:events default", "get secrets default",
-            "create serviceaccounts/token default", "watch discovery.k8s.io:endpointslices", "list namespaces",
-            "watch services", "get /sealane/v1/tunnel",
+            "watch pods",
+            "patch pods/status default",
+            "delete pods default",
+            "create nodes",
+            "patch nodes/status",
+            "create coordination.k8s.io:leases kube-node-lease",
+            "patch coordination.k8s.io:leases kube-node-lease",
+            "create events default",
+            "create events.k8s.io:events default",
+            "get secrets default",
+            "create serviceaccounts/token default",
+            "watch discovery.k8s.io:endpointslices",
+            "list namespaces",
+            "watch services",
+            "get /sealane/v1/tunnel",
         ] {
             assert!(may(&authorizer, &user, allowed), "{allowed}");
         }
         for denied in [
-            "create pods/binding default", "create pods default", "patch services default", "delete nodes",
-            "patch coordination.k8s.io:leases default", "create secrets default",
+            "create pods/binding default",
+            "create pods default",
+            "patch services default",
+            "delete nodes",
+            "patch coordination.k8s.io:leases default",
+            "create secrets default",
         ] {
             assert!(!may(&authorizer, &user, denied), "{denied}");
         }
@@ -254,7 +307,8 @@ mod tests {
         authorizer.check_escalation(&user, "Role", "roles", "default", &role, None).unwrap();
         let secrets = json!({"metadata": {"name": "r"},
             "rules": [{"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"]}]});
-        let error = authorizer.check_escalation(&user, "Role", "roles", "default", &secrets, None).unwrap_err();
+        let error =
+            authorizer.check_escalation(&user, "Role", "roles", "default", &secrets, None).unwrap_err();
         assert_eq!(
             error.message,
             "roles.rbac.authorization.k8s.io \"r\" is forbidden: user \"ann\" (groups=[\"x\" \
@@ -262,7 +316,8 @@ mod tests {
              held:\n{APIGroups:[\"\"], Resources:[\"secrets\"], Verbs:[\"get\"]}"
         );
         authorizer.check_escalation(&user, "Role", "roles", "default", &secrets, Some(&secrets)).unwrap();
-        let binding = json!({"metadata": {"name": "b"}, "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"}});
+        let binding =
+            json!({"metadata": {"name": "b"}, "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"}});
         let bind = |user: &User| {
             authorizer.check_escalation(user, "ClusterRoleBinding", "clusterrolebindings", "", &binding, None)
         };

@@ -41,7 +41,8 @@ impl Authorizer {
         new: &Value,
         old: Option<&Value>,
     ) -> Result<(), ApiError> {
-        let same = |old: &Value| ["rules", "aggregationRule"].iter().all(|key| at(new, &[key]) == at(old, &[key]));
+        let same =
+            |old: &Value| ["rules", "aggregationRule"].iter().all(|key| at(new, &[key]) == at(old, &[key]));
         if old.is_some_and(same) || self.may(user, "escalate", plural, namespace, meta(new, "name")) {
             return Ok(());
         }
@@ -59,7 +60,8 @@ impl Authorizer {
         if self.may(user, "bind", roles, namespace, name) {
             return Ok(());
         }
-        let rules = self.role_rules(role, namespace).ok_or_else(|| ApiError::not_found(GROUP, roles, name))?;
+        let rules =
+            self.role_rules(role, namespace).ok_or_else(|| ApiError::not_found(GROUP, roles, name))?;
         self.check_covered(user, plural, namespace, meta(new, "name"), &rules)
     }
 

@@ -28,7 +28,9 @@ pub fn token_review(authenticator: &Authenticator, review: Value, now: Timestamp
     let spec = at(&review, &["spec"]);
     let audiences: Vec<String> = strings(spec, "audiences").into_iter().map(str::to_owned).collect();
     let status = match authenticator.authenticate(text(spec, "token"), &audiences, now) {
-        Ok((user, audiences)) => json!({"authenticated": true, "user": user.to_json(), "audiences": audiences}),
+        Ok((user, audiences)) => {
+            json!({"authenticated": true, "user": user.to_json(), "audiences": audiences})
+        }
         Err(error) => json!({"user": {}, "error": error.to_string()}),
     };
     answered(review, status)
@@ -86,7 +88,11 @@ pub fn local_subject_access_review(
 ///
 /// # Errors
 /// 422 if the review does not say what is asked.
-pub fn self_subject_access_review(authorizer: &Authorizer, user: &User, review: Value) -> Result<Value, ApiError> {
+pub fn self_subject_access_review(
+    authorizer: &Authorizer,
+    user: &User,
+    review: Value,
+) -> Result<Value, ApiError> {
     let spec = at(&review, &["spec"]);
     let wrong = asked_errors(spec);
     if !wrong.is_empty() {
@@ -100,7 +106,11 @@ pub fn self_subject_access_review(authorizer: &Authorizer, user: &User, review: 
 ///
 /// # Errors
 /// 400 if the review names no namespace.
-pub fn self_subject_rules_review(authorizer: &Authorizer, user: &User, review: Value) -> Result<Value, ApiError> {
+pub fn self_subject_rules_review(
+    authorizer: &Authorizer,
+    user: &User,
+    review: Value,
+) -> Result<Value, ApiError> {
     let namespace = text(at(&review, &["spec"]), "namespace");
     if namespace.is_empty() {
         return Err(ApiError::bad_request("no namespace on request"));
@@ -118,13 +128,18 @@ fn asked_errors(spec: &Value) -> Vec<FieldError> {
     let (field, why) = if resource {
         ("spec.nonResourceAttributes", "cannot be specified in combination with resourceAttributes")
     } else {
-        ("spec.resourceAttributes", "exactly one of nonResourceAttributes or resourceAttributes must be specified")
+        (
+            "spec.resourceAttributes",
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+        )
     };
     vec![FieldError::invalid(field, at(spec, &[field.trim_start_matches("spec.")]), why)]
 }
 
 fn extra(spec: &Value) -> std::collections::BTreeMap<String, Vec<String>> {
-    let values = |v: &Value| v.as_array().into_iter().flatten().filter_map(|s| s.as_str().map(str::to_owned)).collect();
+    let values = |v: &Value| {
+        v.as_array().into_iter().flatten().filter_map(|s| s.as_str().map(str::to_owned)).collect()
+    };
     pairs(spec, "extra").map(|(key, value)| (key.to_lowercase(), values(value))).collect()
 }
 
@@ -232,9 +247,10 @@ fn bound_pod(
     }
     let (wanted, uid) = (text(reference, "uid"), object::meta(&pod, "uid"));
     if !wanted.is_empty() && wanted != uid {
-        let why =
-            format!("the UID in the bound object reference ({wanted}) does not match the UID in record. The object \
-                     might have been deleted and then recreated");
+        let why = format!(
+            "the UID in the bound object reference ({wanted}) does not match the UID in record. The object \
+                     might have been deleted and then recreated"
+        );
         return Err(ApiError::conflict("", "pods", name, &why));
     }
     Ok(Some(pod))

@@ -101,7 +101,8 @@ impl Rule {
     }
 
     fn allows_url(&self, path: &str) -> bool {
-        let matches = |url: &String| url == path || url.strip_suffix('*').is_some_and(|start| path.starts_with(start));
+        let matches =
+            |url: &String| url == path || url.strip_suffix('*').is_some_and(|start| path.starts_with(start));
         self.urls.iter().any(matches)
     }
 
@@ -131,7 +132,11 @@ impl Rule {
                     }));
                 }
             }
-            pieces.extend(self.urls.iter().map(|url| Self { verbs: one(verb), urls: one(url), ..Self::default() }));
+            pieces.extend(self.urls.iter().map(|url| Self {
+                verbs: one(verb),
+                urls: one(url),
+                ..Self::default()
+            }));
         }
         pieces
     }
@@ -151,8 +156,12 @@ impl Rule {
                 self.allows_resource(resource, subresource)
             }
         };
-        let named = self.names.is_empty() || (!piece.names.is_empty() && piece.names.iter().all(|n| self.names.contains(n)));
-        !piece.resources.is_empty() && all(&self.groups, &piece.groups) && piece.resources.iter().all(resource) && named
+        let named = self.names.is_empty()
+            || (!piece.names.is_empty() && piece.names.iter().all(|n| self.names.contains(n)));
+        !piece.resources.is_empty()
+            && all(&self.groups, &piece.groups)
+            && piece.resources.iter().all(resource)
+            && named
     }
 }
 
@@ -179,7 +188,9 @@ mod tests {
 
     #[test]
     fn resources() {
-        let pods = rule(json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods", "*/scale"], "resourceNames": []}));
+        let pods = rule(
+            json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods", "*/scale"], "resourceNames": []}),
+        );
         for (asked, allowed) in [
             (ask("get", "", "pods", "a"), true),
             (ask("list", "", "pods", ""), false),
@@ -190,7 +201,8 @@ mod tests {
         ] {
             assert_eq!(pods.allows(&asked), allowed, "{asked:?}");
         }
-        let named = rule(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "resourceNames": ["a"]}));
+        let named =
+            rule(json!({"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"], "resourceNames": ["a"]}));
         assert!(named.allows(&ask("get", "x", "y/z", "a")));
         assert!(!named.allows(&ask("list", "x", "y", "")));
     }
@@ -206,18 +218,27 @@ mod tests {
 
     #[test]
     fn covering() {
-        let owner = rule(json!({"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", "services"]}));
+        let owner =
+            rule(json!({"verbs": ["get", "list"], "apiGroups": [""], "resources": ["pods", "services"]}));
         for (wanted, covered) in [
             (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods", "services"]}), true),
-            (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}), true),
+            (
+                json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}),
+                true,
+            ),
             (json!({"verbs": ["*"], "apiGroups": [""], "resources": ["pods"]}), false),
             (json!({"verbs": ["get"], "apiGroups": ["apps"], "resources": ["pods"]}), false),
             (json!({"verbs": ["get"], "apiGroups": [""], "resources": ["secrets"]}), false),
             (json!({"verbs": ["get"], "nonResourceURLs": ["/x"]}), false),
         ] {
-            assert_eq!(rule(wanted.clone()).pieces().iter().all(|piece| owner.covers(piece)), covered, "{wanted}");
+            assert_eq!(
+                rule(wanted.clone()).pieces().iter().all(|piece| owner.covers(piece)),
+                covered,
+                "{wanted}"
+            );
         }
-        let named = rule(json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}));
+        let named =
+            rule(json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"], "resourceNames": ["a"]}));
         assert!(!named.covers(&rule(json!({"verbs": ["get"], "apiGroups": [""], "resources": ["pods"]}))));
     }
 }

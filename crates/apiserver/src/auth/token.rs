@@ -132,10 +132,11 @@ impl Authenticator {
     /// An authenticator of a cluster's service accounts.
     #[must_use]
     pub fn new(config: &Config, store: Arc<dyn Store>) -> Self {
-        let public_key = key_pair(config).map(|keys| keys.public_key().as_ref().to_vec()).unwrap_or_else(|error| {
-            tracing::error!(%error, "no service-account token will be accepted");
-            Vec::new()
-        });
+        let public_key =
+            key_pair(config).map(|keys| keys.public_key().as_ref().to_vec()).unwrap_or_else(|error| {
+                tracing::error!(%error, "no service-account token will be accepted");
+                Vec::new()
+            });
         Self { store, issuer: config.issuer.clone(), public_key }
     }
 
@@ -186,7 +187,8 @@ impl Authenticator {
         let (signed, signature) = token.rsplit_once('.').ok_or_else(invalid)?;
         let (header, claims) = signed.split_once('.').ok_or_else(invalid)?;
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Invalid);
-        let json = |part: &str| serde_json::from_slice::<Value>(&decode(part)?).map_err(|_| TokenError::Invalid);
+        let json =
+            |part: &str| serde_json::from_slice::<Value>(&decode(part)?).map_err(|_| TokenError::Invalid);
         if text(&json(header)?, "alg") != "ES256" {
             return Err(TokenError::Invalid);
         }

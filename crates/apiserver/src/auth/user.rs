@@ -110,7 +110,10 @@ impl Attributes {
             format!("in the namespace \"{}\"", self.namespace)
         };
         let resource = self.resource_name();
-        format!("User \"{user}\" cannot {} resource \"{resource}\" in API group \"{}\" {scope}", self.verb, self.group)
+        format!(
+            "User \"{user}\" cannot {} resource \"{resource}\" in API group \"{}\" {scope}",
+            self.verb, self.group
+        )
     }
 
     /// What a user needs for an `Impersonate-User`, `-Group`, `-Uid` or `-Extra-…` header: the verb `impersonate`
@@ -127,7 +130,8 @@ impl Attributes {
             path: String::new(),
         };
         let mut list = Vec::new();
-        let account = target.name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
+        let account =
+            target.name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
         match account {
             Some((namespace, name)) => list.push(one("", "serviceaccounts", "", namespace, name)),
             None => list.push(one("", "users", "", "", &target.name)),

@@ -27,7 +27,10 @@ pub(crate) fn strings<'a>(value: &'a Value, key: &str) -> Vec<&'a str> {
 }
 
 /// The pairs of the object at a key.
-pub(crate) fn pairs<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
+pub(crate) fn pairs<'a>(
+    value: &'a Value,
+    key: &str,
+) -> impl Iterator<Item = (&'a String, &'a Value)> + use<'a> {
     value.get(key).and_then(Value::as_object).into_iter().flatten()
 }
 

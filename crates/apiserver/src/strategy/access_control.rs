@@ -33,7 +33,10 @@ impl Strategy for ClusterRole {
         let aggregation = at(object, &["aggregationRule"]);
         if !aggregation.is_null() && list(aggregation, "clusterRoleSelectors").is_empty() {
             let field = "aggregationRule.clusterRoleSelectors";
-            wrong.push(FieldError::required(field, "at least one clusterRoleSelector required if aggregationRule is non-nil"));
+            wrong.push(FieldError::required(
+                field,
+                "at least one clusterRoleSelector required if aggregationRule is non-nil",
+            ));
         }
         wrong
     }

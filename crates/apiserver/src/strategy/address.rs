@@ -42,7 +42,8 @@ impl Strategy for ServiceCidr {
         }
         let v6 = |text: &&str| text.contains(':');
         if wrong.is_empty() && cidrs.len() == 2 && v6(&cidrs[0]) == v6(&cidrs[1]) {
-            let why = "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
+            let why =
+                "may specify no more than one IP for each IP family, i.e 192.168.0.0/24 and 2001:db8::/64";
             wrong.push(FieldError::invalid(field, shown, why));
         }
         wrong

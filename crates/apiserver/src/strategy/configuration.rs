@@ -142,10 +142,14 @@ fn by_type(secret: &Value) -> Vec<FieldError> {
 
 fn json_at(data: &Value, key: &str) -> Vec<FieldError> {
     let field = format!("data[{key}]");
-    let Some(text) = data.get(key).and_then(Value::as_str) else { return vec![FieldError::required(field, "")] };
+    let Some(text) = data.get(key).and_then(Value::as_str) else {
+        return vec![FieldError::required(field, "")];
+    };
     let bytes = STANDARD.decode(text).unwrap_or_default();
     match serde_json::from_slice::<Value>(&bytes) {
         Ok(_) => Vec::new(),
-        Err(error) => vec![FieldError::invalid(field, &json!("<secret contents redacted>"), error.to_string())],
+        Err(error) => {
+            vec![FieldError::invalid(field, &json!("<secret contents redacted>"), error.to_string())]
+        }
     }
 }

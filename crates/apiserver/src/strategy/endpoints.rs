@@ -62,7 +62,9 @@ fn subset(field: &str, subset: &Value) -> Vec<FieldError> {
         }
         let number = int(port, "port");
         let bad = format::port_number(number);
-        wrong.extend(bad.into_iter().map(|why| FieldError::invalid(format!("{at}.port"), &json!(number), why)));
+        wrong.extend(
+            bad.into_iter().map(|why| FieldError::invalid(format!("{at}.port"), &json!(number), why)),
+        );
         let protocol = text(port, "protocol");
         wrong.extend(format::required_one_of(&format!("{at}.protocol"), protocol, PROTOCOLS));
     }
@@ -124,7 +126,12 @@ impl Strategy for EndpointSlice {
 
 fn too_many(field: &str, count: usize, max: usize) -> Option<FieldError> {
     (count > max).then(|| {
-        FieldError::new(FieldErrorKind::TooMany, field, &json!(count), format!("must have at most {max} items"))
+        FieldError::new(
+            FieldErrorKind::TooMany,
+            field,
+            &json!(count),
+            format!("must have at most {max} items"),
+        )
     })
 }
 
@@ -133,7 +140,11 @@ fn slice_endpoints(object: &Value, family: &str) -> Vec<FieldError> {
     if let Some(error) = too_many("endpoints", endpoints.len(), ENDPOINTS_MAX) {
         return vec![error];
     }
-    endpoints.iter().enumerate().flat_map(|(i, each)| endpoint(&format!("endpoints[{i}]"), each, family)).collect()
+    endpoints
+        .iter()
+        .enumerate()
+        .flat_map(|(i, each)| endpoint(&format!("endpoints[{i}]"), each, family))
+        .collect()
 }
 
 fn endpoint(field: &str, endpoint: &Value, family: &str) -> Vec<FieldError> {
@@ -185,11 +196,17 @@ fn slice_ports(object: &Value) -> Vec<FieldError> {
         if !names.insert(name) {
             wrong.push(format::duplicate(&format!("{field}.name"), &json!(name)));
         }
-        wrong.extend(format::required_one_of(&format!("{field}.protocol"), text(port, "protocol"), PROTOCOLS));
+        wrong.extend(format::required_one_of(
+            &format!("{field}.protocol"),
+            text(port, "protocol"),
+            PROTOCOLS,
+        ));
         if has(port, "port") {
             let number = int(port, "port");
             let bad = format::port_number(number);
-            wrong.extend(bad.into_iter().map(|why| FieldError::invalid(format!("{field}.port"), &json!(number), why)));
+            wrong.extend(
+                bad.into_iter().map(|why| FieldError::invalid(format!("{field}.port"), &json!(number), why)),
+            );
         }
     }
     wrong

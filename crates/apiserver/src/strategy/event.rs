@@ -1,7 +1,7 @@
 //! Events: what they are about lies in their own namespace (`pkg/apis/core/validation/events.go`).
 
-use super::access::{at, text};
 use super::Strategy;
+use super::access::{at, text};
 use crate::registry::object::meta;
 use crate::status::FieldError;
 use serde_json::{Value, json};
@@ -15,7 +15,9 @@ impl Strategy for Event {
         let own = meta(object, "namespace");
         // What is in no namespace has its events in `default`.
         let fits = about == own || (about.is_empty() && matches!(own, "default" | "kube-system"));
-        let error = || FieldError::invalid("involvedObject.namespace", &json!(about), "does not match event.namespace");
+        let error = || {
+            FieldError::invalid("involvedObject.namespace", &json!(about), "does not match event.namespace")
+        };
         (!fits).then(error).into_iter().collect()
     }
 

@@ -32,7 +32,11 @@ pub(crate) fn config_key(text: &str) -> Vec<String> {
 
 /// `IsValidPortNum`.
 pub(crate) fn port_number(port: i64) -> Vec<String> {
-    if (1..=65535).contains(&port) { Vec::new() } else { vec!["must be between 1 and 65535, inclusive".into()] }
+    if (1..=65535).contains(&port) {
+        Vec::new()
+    } else {
+        vec!["must be between 1 and 65535, inclusive".into()]
+    }
 }
 
 /// `IsValidPortName`: a named port of a container.
@@ -83,7 +87,11 @@ pub(crate) fn labels(field: &str, labels: &Value) -> Vec<FieldError> {
 /// `IsValidIP`.
 pub(crate) fn ip(field: &str, text: &str) -> Vec<FieldError> {
     let why = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
-    if text.parse::<IpAddr>().is_ok() { Vec::new() } else { vec![FieldError::invalid(field, &json!(text), why)] }
+    if text.parse::<IpAddr>().is_ok() {
+        Vec::new()
+    } else {
+        vec![FieldError::invalid(field, &json!(text), why)]
+    }
 }
 
 /// `IsValidCIDR`.
@@ -115,7 +123,11 @@ pub(crate) fn non_special_ip(field: &str, text: &str) -> Vec<FieldError> {
         (link_local, "may not be in the link-local range (169.254.0.0/16, fe80::/10)"),
         (multicast, "may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)"),
     ];
-    checks.iter().filter(|(bad, _)| *bad).map(|(_, why)| FieldError::invalid(field, &json!(text), *why)).collect()
+    checks
+        .iter()
+        .filter(|(bad, _)| *bad)
+        .map(|(_, why)| FieldError::invalid(field, &json!(text), *why))
+        .collect()
 }
 
 /// `Unsupported value` if the text is none of the supported ones (to be given in alphabetical order).

@@ -15,6 +15,8 @@ mod lease;
 mod namespace;
 mod node;
 mod pod;
+#[cfg(test)]
+mod tests;
 pub(crate) mod workload;
 
 pub(crate) mod access;
@@ -75,7 +77,12 @@ pub trait Strategy: Send + Sync {
     }
     /// Claims addresses, ports and the like: writes them into `new` and returns what the transaction must hold and
     /// write. `old` is `None` on create.
-    fn allocate(&self, _cx: &AllocateContext<'_>, _new: &mut Value, _old: Option<&Value>) -> Result<Claims, ApiError> {
+    fn allocate(
+        &self,
+        _cx: &AllocateContext<'_>,
+        _new: &mut Value,
+        _old: Option<&Value>,
+    ) -> Result<Claims, ApiError> {
         Ok(Claims::default())
     }
     /// What to write when the object goes for good.

@@ -41,7 +41,10 @@ impl Strategy for Deployment {
         let spec = at(object, &["spec"]);
         let mut wrong = common(spec, "deployment");
         wrong.extend(rollout(spec));
-        wrong.extend(non_negative(spec, &["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"]));
+        wrong.extend(non_negative(
+            spec,
+            &["minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"],
+        ));
         let (deadline, ready) = (int(spec, "progressDeadlineSeconds"), int(spec, "minReadySeconds"));
         if has(spec, "progressDeadlineSeconds") && deadline <= ready {
             let why = "must be greater than minReadySeconds";
@@ -107,7 +110,11 @@ fn common(spec: &Value, kind: &str) -> Vec<FieldError> {
     if selector.is_null() {
         wrong.push(FieldError::required("spec.selector", ""));
     } else if list(selector, "matchExpressions").is_empty() && is_zero(at(selector, &["matchLabels"])) {
-        wrong.push(FieldError::invalid("spec.selector", selector, format!("empty selector is invalid for {kind}")));
+        wrong.push(FieldError::invalid(
+            "spec.selector",
+            selector,
+            format!("empty selector is invalid for {kind}"),
+        ));
     } else {
         wrong.extend(format::labels("spec.selector.matchLabels", at(selector, &["matchLabels"])));
         wrong.extend(expressions(selector));
@@ -188,7 +195,9 @@ fn rollout(spec: &Value) -> Vec<FieldError> {
             for key in ["maxUnavailable", "maxSurge"] {
                 wrong.extend(int_or_percent(&format!("{field}.rollingUpdate.{key}"), at(rolling, &[key])));
             }
-            let zero = |key: &str| matches!(at(rolling, &[key]).as_str(), Some("0%")) || int_is_zero(at(rolling, &[key]));
+            let zero = |key: &str| {
+                matches!(at(rolling, &[key]).as_str(), Some("0%")) || int_is_zero(at(rolling, &[key]))
+            };
             if zero("maxUnavailable") && zero("maxSurge") {
                 let value = at(rolling, &["maxUnavailable"]);
                 let why = "may not be 0 when `maxSurge` is 0";
@@ -196,7 +205,9 @@ fn rollout(spec: &Value) -> Vec<FieldError> {
             }
         }
         "Recreate" => {}
-        other => wrong.push(format::not_supported(&format!("{field}.type"), other, &["Recreate", "RollingUpdate"])),
+        other => {
+            wrong.push(format::not_supported(&format!("{field}.type"), other, &["Recreate", "RollingUpdate"]))
+        }
     }
     wrong
 }
@@ -209,7 +220,8 @@ fn int_or_percent(field: &str, value: &Value) -> Option<FieldError> {
     match value.as_str() {
         None => format::non_negative(field, value.as_i64().unwrap_or_default()),
         Some(text) => {
-            let number = text.strip_suffix('%').filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+            let number =
+                text.strip_suffix('%').filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
             let why = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or \
                 '93%', regex used for validation is '[0-9]+%')";
             number.is_none().then(|| FieldError::invalid(field, value, why))
@@ -222,6 +234,10 @@ fn update(strategy: &dyn Strategy, new: &Value, old: &Value, part: Part) -> Vec<
         return Vec::new();
     }
     let mut wrong = strategy.validate(new);
-    wrong.extend(format::immutable("spec.selector", at(new, &["spec", "selector"]), at(old, &["spec", "selector"])));
+    wrong.extend(format::immutable(
+        "spec.selector",
+        at(new, &["spec", "selector"]),
+        at(old, &["spec", "selector"]),
+    ));
     wrong
 }

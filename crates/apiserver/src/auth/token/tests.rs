@@ -68,7 +68,10 @@ async fn a_token_names_its_account_and_pod_until_it_expires() {
     let user = f.at(&token, 599).unwrap();
     assert_eq!(user.name, "system:serviceaccount:default:web");
     assert_eq!(user.uid, "u1");
-    assert_eq!(user.groups, ["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"]);
+    assert_eq!(
+        user.groups,
+        ["system:serviceaccounts", "system:serviceaccounts:default", "system:authenticated"]
+    );
     assert_eq!(user.extra["authentication.kubernetes.io/pod-name"], ["p"]);
     assert!(matches!(f.at(&token, 600), Err(TokenError::Expired)));
     assert!(matches!(f.at(&token, -1), Err(TokenError::Expired)));
@@ -126,7 +129,8 @@ async fn a_token_dies_with_what_it_is_bound_to() {
 #[tokio::test]
 async fn token_requests() {
     let f = Fixture::new().await;
-    let ask = |spec: Value| token_request(&f.config, &*f.store, "default", "web", json!({"spec": spec}), now());
+    let ask =
+        |spec: Value| token_request(&f.config, &*f.store, "default", "web", json!({"spec": spec}), now());
     let pod = |uid: &str| json!({"kind": "Pod", "apiVersion": "v1", "name": "p", "uid": uid});
     let made = ask(json!({"boundObjectRef": pod("u2")})).unwrap();
     assert_eq!(made["spec"]["expirationSeconds"], 3600);

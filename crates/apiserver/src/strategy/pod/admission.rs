@@ -22,16 +22,18 @@ pub(super) fn service_account(cx: &AllocateContext<'_>, pod: &mut Value) -> Resu
     default(spec, "serviceAccountName", "default");
     super::defaults::alias_service_account(spec);
     let account_name = text(spec, "serviceAccountName").to_owned();
-    let entry = cx.store.get(&object_key("", "serviceaccounts", &namespace, &account_name)).ok_or_else(|| {
-        let missing = format!("serviceaccount \"{account_name}\" not found");
-        let why = format!("error looking up service account {namespace}/{account_name}: {missing}");
-        ApiError::forbidden("", "pods", &name, &why)
-    })?;
+    let entry =
+        cx.store.get(&object_key("", "serviceaccounts", &namespace, &account_name)).ok_or_else(|| {
+            let missing = format!("serviceaccount \"{account_name}\" not found");
+            let why = format!("error looking up service account {namespace}/{account_name}: {missing}");
+            ApiError::forbidden("", "pods", &name, &why)
+        })?;
     let account = object::decode(&entry)?;
     if list(spec, "imagePullSecrets").is_empty() && !list(&account, "imagePullSecrets").is_empty() {
         set(spec, "imagePullSecrets", at(&account, &["imagePullSecrets"]).clone());
     }
-    let automount = [&*spec, &account].iter().find_map(|o| at(o, &["automountServiceAccountToken"]).as_bool());
+    let automount =
+        [&*spec, &account].iter().find_map(|o| at(o, &["automountServiceAccountToken"]).as_bool());
     if automount.unwrap_or(true) {
         mount_token(spec);
     }
@@ -49,7 +51,11 @@ fn mount_token(spec: &mut Value) {
                 continue;
             }
             used = true;
-            push(container, "volumeMounts", json!({"name": volume, "readOnly": true, "mountPath": MOUNT_PATH}));
+            push(
+                container,
+                "volumeMounts",
+                json!({"name": volume, "readOnly": true, "mountPath": MOUNT_PATH}),
+            );
         }
     }
     if used && !is_there {

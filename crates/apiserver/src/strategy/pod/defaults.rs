@@ -97,7 +97,8 @@ fn container(container: &mut Value) {
 }
 
 fn probe(probe: &mut Value) {
-    for (key, value) in [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
+    for (key, value) in
+        [("timeoutSeconds", 1), ("periodSeconds", 10), ("successThreshold", 1), ("failureThreshold", 3)]
     {
         if at(probe, &[key]).as_i64().unwrap_or_default() == 0 {
             set(probe, key, value);

@@ -1,7 +1,7 @@
 //! Pods: defaults, admission, what may change (`pkg/registry/core/pod`).
 
-pub(crate) mod defaults;
 mod admission;
+pub(crate) mod defaults;
 mod qos;
 pub(crate) mod quantity;
 mod validate;
@@ -57,7 +57,12 @@ impl Strategy for Pod {
         }
     }
 
-    fn allocate(&self, cx: &AllocateContext<'_>, new: &mut Value, old: Option<&Value>) -> Result<Claims, ApiError> {
+    fn allocate(
+        &self,
+        cx: &AllocateContext<'_>,
+        new: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<Claims, ApiError> {
         if old.is_none() {
             admission::check_priority(new)?;
             admission::service_account(cx, new)?;

@@ -2,7 +2,8 @@
 
 /// The value in billionths; `None` for what is no quantity.
 pub(crate) fn parse(text: &str) -> Option<i128> {
-    let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
+    let end =
+        text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let (base, power) = match suffix {
         "" => (10, 0),
@@ -56,7 +57,8 @@ mod tests {
 
     #[test]
     fn quantities_compare() {
-        for (a, b) in [("500m", "0.5"), ("1Gi", "1073741824"), ("1e3", "1k"), ("1.5Ki", "1536"), ("+2", "2")] {
+        for (a, b) in [("500m", "0.5"), ("1Gi", "1073741824"), ("1e3", "1k"), ("1.5Ki", "1536"), ("+2", "2")]
+        {
             assert_eq!(parse(a).unwrap(), parse(b).unwrap(), "{a} {b}");
         }
         for bad in ["", "x", "1x", "1..2", "-", "1ki", "e3"] {

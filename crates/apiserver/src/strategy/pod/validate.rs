@@ -14,8 +14,16 @@ const RESTART_POLICIES: &[&str] = &["Always", "Never", "OnFailure"];
 pub(crate) fn pod_spec(field: &str, spec: &Value) -> Vec<FieldError> {
     let (mut wrong, volumes) = volumes(field, spec);
     wrong.extend(containers(field, spec, &volumes));
-    wrong.extend(format::required_one_of(&format!("{field}.restartPolicy"), text(spec, "restartPolicy"), RESTART_POLICIES));
-    wrong.extend(format::required_one_of(&format!("{field}.dnsPolicy"), text(spec, "dnsPolicy"), DNS_POLICIES));
+    wrong.extend(format::required_one_of(
+        &format!("{field}.restartPolicy"),
+        text(spec, "restartPolicy"),
+        RESTART_POLICIES,
+    ));
+    wrong.extend(format::required_one_of(
+        &format!("{field}.dnsPolicy"),
+        text(spec, "dnsPolicy"),
+        DNS_POLICIES,
+    ));
     if text(spec, "dnsPolicy") == "None" && list(at(spec, &["dnsConfig"]), "nameservers").is_empty() {
         let why = "must provide at least one DNS nameserver when `dnsPolicy` is None";
         wrong.push(FieldError::required(format!("{field}.dnsConfig.nameservers"), why));
@@ -71,7 +79,8 @@ fn tolerations(field: &str, spec: &Value) -> Vec<FieldError> {
         if !key.is_empty() {
             wrong.extend(format::at_field(&format!("{at}.key"), key, format::qualified_name(key)));
         } else if operator != "Exists" {
-            let why = "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
+            let why =
+                "operator must be Exists when `key` is empty, which means \"match all values and all keys\"";
             wrong.push(FieldError::invalid(format!("{at}.operator"), &json!(operator), why));
         }
         if has(toleration, "tolerationSeconds") && text(toleration, "effect") != "NoExecute" {

@@ -83,7 +83,9 @@ fn ports(field: &str, container: &Value) -> Vec<FieldError> {
         let host = int(port, "hostPort");
         if host != 0 {
             let bad = format::port_number(host);
-            wrong.extend(bad.into_iter().map(|why| FieldError::invalid(format!("{at}.hostPort"), &json!(host), why)));
+            wrong.extend(
+                bad.into_iter().map(|why| FieldError::invalid(format!("{at}.hostPort"), &json!(host), why)),
+            );
         }
         let protocol = text(port, "protocol");
         wrong.extend(format::required_one_of(&format!("{at}.protocol"), protocol, &["SCTP", "TCP", "UDP"]));
@@ -149,8 +151,11 @@ fn handler(field: &str, probe: &Value, success_must_be_one: bool) -> Vec<FieldEr
             wrong.extend(format::port_or_name(&format!("{field}.{key}.port"), &json!(0)));
         }
     }
-    let seconds = ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"];
-    wrong.extend(seconds.iter().filter_map(|key| format::non_negative(&format!("{field}.{key}"), int(probe, key))));
+    let seconds =
+        ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"];
+    wrong.extend(
+        seconds.iter().filter_map(|key| format::non_negative(&format!("{field}.{key}"), int(probe, key))),
+    );
     if success_must_be_one && int(probe, "successThreshold") > 1 {
         let value = json!(int(probe, "successThreshold"));
         wrong.push(FieldError::invalid(format!("{field}.successThreshold"), &value, "must be 1"));
@@ -185,10 +190,13 @@ fn resources(field: &str, resources: &Value) -> Vec<FieldError> {
 fn quantity_error(field: &str, number: Option<i128>, text: &str) -> Option<FieldError> {
     match number {
         None => {
-            let why = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+            let why =
+                "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
             Some(FieldError::invalid(field, &json!(text), why))
         }
-        Some(n) if n < 0 => Some(FieldError::invalid(field, &json!(text), "must be greater than or equal to 0")),
+        Some(n) if n < 0 => {
+            Some(FieldError::invalid(field, &json!(text), "must be greater than or equal to 0"))
+        }
         Some(_) => None,
     }
 }

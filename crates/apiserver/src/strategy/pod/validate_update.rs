@@ -14,7 +14,10 @@ pub(super) fn validate(new: &Value, old: &Value) -> Vec<FieldError> {
     let mut wrong = super::validate::pod_spec("spec", spec);
     for key in ["containers", "initContainers"] {
         if list(spec, key).len() != list(before, key).len() {
-            wrong.push(FieldError::forbidden(format!("spec.{key}"), "pod updates may not add or remove containers"));
+            wrong.push(FieldError::forbidden(
+                format!("spec.{key}"),
+                "pod updates may not add or remove containers",
+            ));
             return wrong;
         }
     }
@@ -42,7 +45,11 @@ fn deadline(spec: &Value, before: &Value) -> Option<FieldError> {
         (Some(n), Some(o)) if n > o => {
             Some(FieldError::invalid(field, new, "must be less than or equal to previous value"))
         }
-        (None, Some(_)) => Some(FieldError::invalid(field, &json!(null), "must not update from a positive integer to nil value")),
+        (None, Some(_)) => Some(FieldError::invalid(
+            field,
+            &json!(null),
+            "must not update from a positive integer to nil value",
+        )),
         _ => None,
     }
 }

@@ -1,15 +1,28 @@
 //! The defaults that Kubernetes stores with a Service, and what Go's `omitempty` leaves out.
 
 use super::view::ServiceView;
-use crate::strategy::access::{at, default, drop_nulls, has, is_zero, items, object, omit_empty, remove, set, text};
+use crate::strategy::access::{
+    at, default, drop_nulls, has, is_zero, items, object, omit_empty, remove, set, text,
+};
 use serde_json::{Value, json};
 
 /// The lifetime of client affinity, unless given.
 const AFFINITY_SECONDS: i64 = 10_800;
 
 const OMITTED: &[&str] = &[
-    "type", "clusterIP", "clusterIPs", "externalIPs", "externalName", "externalTrafficPolicy", "healthCheckNodePort",
-    "ipFamilies", "loadBalancerIP", "loadBalancerSourceRanges", "ports", "publishNotReadyAddresses", "selector",
+    "type",
+    "clusterIP",
+    "clusterIPs",
+    "externalIPs",
+    "externalName",
+    "externalTrafficPolicy",
+    "healthCheckNodePort",
+    "ipFamilies",
+    "loadBalancerIP",
+    "loadBalancerSourceRanges",
+    "ports",
+    "publishNotReadyAddresses",
+    "selector",
     "sessionAffinity",
 ];
 

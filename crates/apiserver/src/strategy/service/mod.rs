@@ -1,6 +1,8 @@
 //! Services: what is filled in, inferred, refused and allocated (`pkg/registry/core/service`).
 
 mod defaults;
+#[cfg(test)]
+mod tests;
 mod update;
 mod validate;
 mod validate_addresses;
@@ -53,7 +55,12 @@ impl Strategy for Service {
         }
     }
 
-    fn allocate(&self, cx: &AllocateContext<'_>, new: &mut Value, old: Option<&Value>) -> Result<Claims, ApiError> {
+    fn allocate(
+        &self,
+        cx: &AllocateContext<'_>,
+        new: &mut Value,
+        old: Option<&Value>,
+    ) -> Result<Claims, ApiError> {
         crate::allocate::service(cx, new, old)
     }
 

@@ -118,7 +118,9 @@ fn one_port(field: &str, port: &Value) -> Vec<FieldError> {
 fn affinity(view: &ServiceView<'_>) -> Vec<FieldError> {
     let affinity = text(view.spec, "sessionAffinity");
     let mut wrong: Vec<FieldError> =
-        format::required_one_of("spec.sessionAffinity", affinity, &["ClientIP", "None"]).into_iter().collect();
+        format::required_one_of("spec.sessionAffinity", affinity, &["ClientIP", "None"])
+            .into_iter()
+            .collect();
     let config = at(view.spec, &["sessionAffinityConfig"]);
     if affinity == "None" && !config.is_null() {
         let why = "must not be set when session affinity is None";
@@ -127,7 +129,10 @@ fn affinity(view: &ServiceView<'_>) -> Vec<FieldError> {
     if affinity == "ClientIP" {
         let field = "spec.sessionAffinityConfig.clientIP.timeoutSeconds";
         match at(config, &["clientIP", "timeoutSeconds"]).as_i64() {
-            None => wrong.push(FieldError::required("spec.sessionAffinityConfig", "when session affinity type is ClientIP")),
+            None => wrong.push(FieldError::required(
+                "spec.sessionAffinityConfig",
+                "when session affinity type is ClientIP",
+            )),
             Some(seconds) if !(1..=86_400).contains(&seconds) => {
                 let why = "must be greater than 0 and less than 86400";
                 wrong.push(FieldError::invalid(field, &json!(seconds), why));
@@ -143,7 +148,8 @@ fn node_ports(view: &ServiceView<'_>) -> Vec<FieldError> {
     let numbered = || view.ports().iter().enumerate().filter(|(_, p)| int(p, "nodePort") != 0);
     if view.kind() == "ClusterIP" {
         let why = "may not be used when `type` is 'ClusterIP'";
-        wrong.extend(numbered().map(|(i, _)| FieldError::forbidden(format!("spec.ports[{i}].nodePort"), why)));
+        wrong
+            .extend(numbered().map(|(i, _)| FieldError::forbidden(format!("spec.ports[{i}].nodePort"), why)));
     }
     let mut seen = BTreeSet::new();
     for (i, port) in numbered() {
@@ -256,7 +262,11 @@ pub(super) fn validate_status(service: &Value) -> Vec<FieldError> {
     if !ServiceView::new(service).is_load_balancer() && !ingresses.is_empty() {
         return vec![FieldError::forbidden(field, "may only be used when `spec.type` is \"LoadBalancer\"")];
     }
-    ingresses.iter().enumerate().flat_map(|(i, ingress)| one_ingress(&format!("{field}[{i}]"), ingress)).collect()
+    ingresses
+        .iter()
+        .enumerate()
+        .flat_map(|(i, ingress)| one_ingress(&format!("{field}[{i}]"), ingress))
+        .collect()
 }
 
 fn one_ingress(field: &str, ingress: &Value) -> Vec<FieldError> {
@@ -265,7 +275,9 @@ fn one_ingress(field: &str, ingress: &Value) -> Vec<FieldError> {
     let mode_field = format!("{field}.ipMode");
     let mut wrong = if ip.is_empty() { Vec::new() } else { format::ip(&format!("{field}.ip"), ip) };
     match mode {
-        None if !ip.is_empty() => wrong.push(FieldError::required(mode_field, "must be specified when `ip` is set")),
+        None if !ip.is_empty() => {
+            wrong.push(FieldError::required(mode_field, "must be specified when `ip` is set"))
+        }
         Some(_) if ip.is_empty() => {
             wrong.push(FieldError::forbidden(mode_field, "may not be specified when `ip` is not set"));
         }

@@ -63,7 +63,11 @@ fn each_address(view: &ServiceView<'_>) -> (Vec<FieldError>, bool) {
     for (i, ip) in ips.iter().enumerate() {
         if i == 0 && *ip == "None" {
             if ips.len() > 1 {
-                wrong.push(FieldError::invalid("spec.clusterIPs", value, "'None' must be the first and only value"));
+                wrong.push(FieldError::invalid(
+                    "spec.clusterIPs",
+                    value,
+                    "'None' must be the first and only value",
+                ));
             }
         } else {
             wrong.extend(format::ip(&format!("spec.clusterIPs[{i}]"), ip));

@@ -9,7 +9,8 @@ pub(super) fn warnings(service: &Value) -> Vec<String> {
     let view = ServiceView::new(service);
     let external_ips = !list(view.spec, "externalIPs").is_empty();
     let headless = view.is_headless();
-    let annotated = has(at(service, &["metadata", "annotations"]), "service.kubernetes.io/topology-aware-hints");
+    let annotated =
+        has(at(service, &["metadata", "annotations"]), "service.kubernetes.io/topology-aware-hints");
     let checks = [
         (
             headless && !text(view.spec, "loadBalancerIP").is_empty(),
