@@ -29,6 +29,8 @@ pub enum MetaKey {
 pub enum CtKey {
     /// Status bits, `IPS_*`.
     Status,
+    /// One byte: 0 for the direction of the first packet, 1 for answers.
+    Direction,
     /// The destination address of the original direction.
     OriginalDstIp,
     /// The destination port of the original direction.

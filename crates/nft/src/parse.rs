@@ -191,7 +191,7 @@ fn expr(text: &str) -> Option<Expr> {
         ["meta", key, "->", dreg] => Expr::Meta { key: meta_key(key)?, dreg: reg(dreg)? },
         ["meta", key, ":=", sreg] => Expr::MetaSet { key: meta_key(key)?, sreg: reg(sreg)? },
         ["ct", key, "->", dreg] => {
-            let keys = [CtKey::Status, CtKey::OriginalDstIp, CtKey::OriginalDstPort];
+            let keys = [CtKey::Status, CtKey::Direction, CtKey::OriginalDstIp, CtKey::OriginalDstPort];
             Expr::Ct { key: keys.into_iter().find(|k| k.to_string() == key)?, dreg: reg(dreg)? }
         }
         ["fib", "daddr-type", "->", dreg] => Expr::FibDaddrType { dreg: reg(dreg)? },

@@ -176,6 +176,7 @@ impl Display for CtKey {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Status => "status",
+            Self::Direction => "direction",
             Self::OriginalDstIp => "original-daddr",
             Self::OriginalDstPort => "original-dport",
         })

@@ -1,6 +1,6 @@
 //! Which registers an expression reads and writes: what the kernel checks when it takes a rule.
 
-use crate::{Data, Expr, Field, MetaKey, Reg, Set, SetKind, Table, Target};
+use crate::{CtKey, Data, Expr, Field, MetaKey, Reg, Set, SetKind, Table, Target};
 
 /// (register, bytes) read and written by one expression.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub(crate) fn access(expr: &Expr, table: &Table) -> Access {
         Expr::PayloadSet { len, sreg, .. } => (vec![(*sreg, usize_of(*len))], vec![]),
         Expr::Meta { key, dreg } => (vec![], vec![(*dreg, if *key == MetaKey::L4Proto { 1 } else { 4 })]),
         Expr::MetaSet { sreg, .. } => (vec![(*sreg, 4)], vec![]),
+        Expr::Ct { key: CtKey::Direction, dreg } => (vec![], vec![(*dreg, 1)]),
         Expr::Ct { dreg, .. } | Expr::FibDaddrType { dreg } | Expr::Random { dreg, .. } => {
             (vec![], vec![(*dreg, 4)])
         }

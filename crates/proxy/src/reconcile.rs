@@ -2,8 +2,8 @@
 
 use crate::apply::{ApplyFailure, Backend, Kernel};
 use crate::config::{Config, ConfigError};
-use crate::plan::{Finding, Layout, Options, Update, plan_service};
-use sealane_model::{NodeView, ServiceName, Snapshot};
+use crate::plan::{Finding, Layout, Options, ServicePlan, Update, plan_service};
+use sealane_model::{NodeView, ServiceName, ServiceView, Snapshot};
 use sealane_nft::diff;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -164,10 +164,12 @@ impl<B: Backend> Proxy<B> {
         let there = self.backend.read()?;
         let mut layout = Layout::new(options.clone(), there.as_ref());
         self.findings.clear();
-        let mut stale = Vec::new();
-        for name in snapshot.services.keys() {
-            stale.extend(self.replan(&mut layout, snapshot, name, &node, &options).stale);
-        }
+        let views = snapshot.services.iter();
+        let plans: Vec<_> =
+            views.map(|(name, view)| (name, self.plan(name, view, &node, &options))).collect();
+        plans.iter().for_each(|(name, plan)| layout.claim(name, plan));
+        let set = |(name, plan)| layout.set_service(name, Some(plan)).stale;
+        let stale: Vec<_> = plans.into_iter().flat_map(set).collect();
         layout.settle();
         let changes = diff(there.as_ref(), layout.table());
         if !changes.is_empty() {
@@ -208,17 +210,29 @@ impl<B: Backend> Proxy<B> {
             self.findings.remove(name);
             return layout.set_service(name, None);
         };
+        let plan = self.plan(name, view, node, options);
+        layout.set_service(name, Some(plan))
+    }
+
+    /// The plan of one Service; what is wrong with it is kept for the status.
+    fn plan(
+        &mut self,
+        name: &ServiceName,
+        view: &ServiceView,
+        node: &NodeView,
+        options: &Options,
+    ) -> ServicePlan {
         let (plan, findings) = plan_service(view, node, options);
         if findings.is_empty() {
             self.findings.remove(name);
-        } else {
-            for finding in &findings {
-                let (namespace, name) = (&name.namespace, &name.name);
-                tracing::warn!(%namespace, %name, reason = finding.reason, "{}", finding.message);
-            }
-            self.findings.insert(name.clone(), findings);
+            return plan;
         }
-        layout.set_service(name, Some(plan))
+        for finding in &findings {
+            let (namespace, name) = (&name.namespace, &name.name);
+            tracing::warn!(%namespace, %name, reason = finding.reason, "{}", finding.message);
+        }
+        self.findings.insert(name.clone(), findings);
+        plan
     }
 
     fn repair(&mut self, planned: &Planned) -> Result<(), ApplyFailure> {

@@ -1,6 +1,6 @@
 //! Runs the expressions of one base chain.
 
-use super::packet::Packet;
+use super::packet::{FlowState, Packet};
 use crate::register::{data_len, fields_len};
 use crate::{
     Base, Bytes, CtKey, Data, Expr, MetaKey, Name, Reg, Reject, Set, Table, Target, UpdateOp, Verdict,
@@ -192,6 +192,7 @@ impl<'a> Machine<'a> {
     fn ct(&mut self, key: CtKey, dreg: Reg) {
         let bytes = match key {
             CtKey::Status => (if self.translated { DST_NAT } else { 0 }).to_ne_bytes().to_vec(),
+            CtKey::Direction => vec![u8::from(self.packet.flow == FlowState::Reply)],
             CtKey::OriginalDstIp => self.original.dst.octets().to_vec(),
             CtKey::OriginalDstPort => self.original.dst_port.to_be_bytes().to_vec(),
         };

@@ -7,5 +7,5 @@ mod machine;
 mod packet;
 mod path;
 
-pub use packet::{Ingress, Outcome, Packet, Trace};
+pub use packet::{FlowState, Ingress, Outcome, Packet, Trace};
 pub use path::Tracer;

@@ -11,7 +11,18 @@ pub enum Ingress {
     Link,
 }
 
-/// The first packet of a flow, unless `established`.
+/// A packet's place in its flow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FlowState {
+    /// The first: nat chains see it.
+    New,
+    /// A later one of the same direction.
+    Original,
+    /// An answer.
+    Reply,
+}
+
+/// A packet: addresses, ports and its place in a flow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet {
     /// Where it comes from.
@@ -28,8 +39,8 @@ pub struct Packet {
     pub dst_port: u16,
     /// Its mark.
     pub mark: u32,
-    /// True for packets of a flow that conntrack knows: nat chains do not see them.
-    pub established: bool,
+    /// What conntrack knows of its flow.
+    pub flow: FlowState,
 }
 
 impl Packet {
@@ -49,7 +60,7 @@ impl Packet {
             src_port: src.port(),
             dst_port: dst.port(),
             mark: 0,
-            established: false,
+            flow: FlowState::New,
         }
     }
 
@@ -57,7 +68,7 @@ impl Packet {
     #[must_use]
     pub fn echo(src: Ipv4Addr, dst: Ipv4Addr) -> Self {
         let ingress = Ingress::Link;
-        Self { ingress, src, dst, protocol: 1, src_port: 8 << 8, dst_port: 0, mark: 0, established: false }
+        Self { ingress, src, dst, protocol: 1, src_port: 8 << 8, dst_port: 0, mark: 0, flow: FlowState::New }
     }
 
     /// The same from a process of this machine.

@@ -1,7 +1,7 @@
 //! The hooks that a packet passes, in the kernel's order.
 
 use super::machine::{End, Machine};
-use super::packet::{Ingress, Outcome, Packet, Trace};
+use super::packet::{FlowState, Ingress, Outcome, Packet, Trace};
 use crate::{Hook, Kind, Name, Reject, Table};
 use std::net::Ipv4Addr;
 
@@ -29,6 +29,12 @@ impl<'a> Tracer<'a> {
     #[must_use]
     pub fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// The table, with what the packets left in it.
+    #[must_use]
+    pub fn into_table(self) -> Table {
+        self.table
     }
 
     /// Sends one packet through.
@@ -94,7 +100,7 @@ fn hook(machine: &mut Machine<'_>, order: &Order, hook: Hook) -> Option<Outcome>
             machine.original = machine.packet.clone();
             tracked = true;
         }
-        if *kind == Kind::Nat && machine.packet.established {
+        if *kind == Kind::Nat && machine.packet.flow != FlowState::New {
             continue;
         }
         machine.steps.push(format!("hook {hook}: {chain}"));

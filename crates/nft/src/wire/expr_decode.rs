@@ -121,6 +121,7 @@ fn payload(f: Fields<'_>) -> Option<Expr> {
 fn ct(f: Fields<'_>) -> Option<Expr> {
     let original = f.get(3).is_some_and(|attr| attr.value == [0]);
     let key = match (f.be32(2)?, original) {
+        (1, false) => CtKey::Direction,
         (2, false) => CtKey::Status,
         (20, true) => CtKey::OriginalDstIp,
         (12, true) => CtKey::OriginalDstPort,

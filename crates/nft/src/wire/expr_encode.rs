@@ -179,6 +179,7 @@ fn meta_number(key: MetaKey) -> u32 {
 fn ct(w: &mut Writer, key: CtKey, dreg: Reg) {
     reg(w, 1, dreg);
     match key {
+        CtKey::Direction => w.be32(2, 1),
         CtKey::Status => w.be32(2, 2),
         CtKey::OriginalDstIp => {
             w.be32(2, 20);

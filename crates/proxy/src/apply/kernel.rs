@@ -31,7 +31,8 @@ impl Kernel {
     /// No netlink, or no CAP_NET_ADMIN.
     pub fn open() -> Result<Self, ApplyFailure> {
         let netfilter = rustix::net::netlink::NETFILTER;
-        let socket = Socket::open(Some(netfilter)).map_err(ApplyFailure::io("opening an nfnetlink socket"))?;
+        let socket =
+            Socket::open(Some(netfilter)).map_err(ApplyFailure::io("opening an nfnetlink socket"))?;
         Ok(Self { socket, expected: None, filters_conntrack: conntrack::kernel_filters() })
     }
 

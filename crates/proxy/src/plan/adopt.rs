@@ -14,6 +14,8 @@ pub(super) struct Adopted {
     pub(super) ids: BTreeMap<Front, u32>,
     /// The endpoints of each id, by slot.
     pub(super) slots: BTreeMap<u32, BTreeMap<u32, SocketAddrV4>>,
+    /// Ids that no front end leads to, by their endpoints.
+    pub(super) orphans: BTreeMap<BTreeSet<SocketAddrV4>, Vec<u32>>,
     /// Classes of affinity chains by (width, time-out).
     pub(super) affinity: BTreeMap<(u32, u32), u32>,
 }
@@ -30,6 +32,10 @@ impl Adopted {
             }
         }
         adopted.read_slots(table);
+        let led_to: BTreeSet<u32> = adopted.ids.values().copied().collect();
+        for (id, slots) in adopted.slots.iter().filter(|(id, _)| !led_to.contains(id)) {
+            adopted.orphans.entry(slots.values().copied().collect()).or_default().push(*id);
+        }
         adopted.read_affinity(table);
         adopted
     }

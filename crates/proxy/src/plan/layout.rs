@@ -78,6 +78,14 @@ impl Layout {
         }
     }
 
+    /// Says who wants which front ends before the first Service is set, so that a Service takes over the id of those
+    /// that it has, not of those that it only wants.
+    pub fn claim(&mut self, name: &ServiceName, plan: &ServicePlan) {
+        for (front, plan) in &plan.fronts {
+            self.claims.add(*front, name, *plan);
+        }
+    }
+
     /// All that was there has found its owner; the rest is free.
     pub fn settle(&mut self) {
         self.adopted = Adopted::default();
@@ -161,20 +169,24 @@ impl Layout {
             }
             return;
         };
-        let mut placed = old.unwrap_or_else(|| self.adopt(fronts));
+        let mut placed = old.unwrap_or_else(|| self.adopt(name, &group.endpoints, fronts));
         placed.slots = place(&placed.slots, &group.endpoints);
         placed.class = self.class(group, changes);
         self.write(&whose, group, &mut placed, edits);
         self.placed.insert(whose, placed);
     }
 
-    /// The place that the kernel's table has for these front ends, or a new one.
-    fn adopt(&mut self, fronts: &[Front]) -> Placed {
-        let known = fronts.iter().filter_map(|front| self.adopted.ids.get(front));
-        for id in known {
-            if *id > 0 && self.ids.take(*id) {
-                let slots = self.adopted.slots.remove(id).unwrap_or_default().into_values().collect();
-                return Placed { id: *id, slots, ..Placed::default() };
+    /// The place that the kernel's table has for these front ends, or a new one. A group whose front ends are all
+    /// another's is known by its endpoints.
+    fn adopt(&mut self, name: &ServiceName, endpoints: &BTreeSet<SocketAddrV4>, fronts: &[Front]) -> Placed {
+        let held =
+            fronts.iter().filter(|front| self.claims.holder(**front).is_some_and(|(who, _)| who == name));
+        let known: Vec<u32> = held.filter_map(|front| self.adopted.ids.get(front)).copied().collect();
+        let orphans = self.adopted.orphans.get_mut(endpoints).filter(|_| known.is_empty()).and_then(Vec::pop);
+        for id in known.into_iter().chain(orphans) {
+            if id > 0 && self.ids.take(id) {
+                let slots = self.adopted.slots.remove(&id).unwrap_or_default().into_values().collect();
+                return Placed { id, slots, ..Placed::default() };
             }
         }
         Placed { id: self.ids.next(), ..Placed::default() }

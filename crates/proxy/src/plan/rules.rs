@@ -264,7 +264,11 @@ fn add_loopback(table: &mut Table, options: &Options) {
         load(5, source),
         write(12, 5),
     ];
-    let back = vec![daddr(0), equal(0, &source.octets()), load(1, LOOPBACK), write(16, 1), write(12, 1)];
+    // Answers only: whoever sends to the source address from outside must not reach what listens on 127.0.0.1.
+    let answer = [Expr::Ct { key: CtKey::Direction, dreg: r(2) }, equal(2, &[1])];
+    let to_source = [daddr(0), equal(0, &source.octets())];
+    let swap = [load(1, LOOPBACK), write(16, 1), write(12, 1)];
+    let back = to_source.into_iter().chain(answer).chain(swap).collect();
     table.chain("loopback-out", base(Kind::Route, Hook::Output, -300), vec![out]);
     table.chain("loopback-in", base(Kind::Filter, Hook::Input, 101), vec![back]);
 }
