@@ -223,4 +223,6 @@ fn other_kind(api_version: &str, kind: &str, expected: &Gvk<'_>) -> ApiError {
 }
 
 #[cfg(test)]
+pub(crate) mod properties;
+#[cfg(test)]
 mod tests;

@@ -263,3 +263,6 @@ fn as_bytes(value: Wire<'_>) -> Result<&[u8], String> {
 fn utf8(bytes: &[u8]) -> Result<&str, String> {
     std::str::from_utf8(bytes).map_err(|_| "proto: string field contains invalid UTF-8".to_owned())
 }
+
+#[cfg(test)]
+pub(super) mod tests;

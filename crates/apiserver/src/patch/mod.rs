@@ -69,4 +69,6 @@ fn does_not_apply(why: &str) -> ApiError {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

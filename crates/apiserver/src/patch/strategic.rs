@@ -123,7 +123,7 @@ fn merge_list(
     if merge_key.is_empty() {
         for element in patch {
             if !current.contains(element) {
-                current.push(element.clone());
+                current.push(without_directives(element));
             }
         }
         return order.map_or(Ok(()), |order| arrange(current, &live, patch, order, merge_key));

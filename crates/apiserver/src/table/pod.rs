@@ -86,7 +86,7 @@ fn summarize(pod: &Value) -> Summary {
         summary.last_restart = sidecars.last_restart;
         containers(pod, &mut summary);
     }
-    if text(pod, "/metadata/deletionTimestamp") != "" {
+    if !text(pod, "/metadata/deletionTimestamp").is_empty() {
         if text(pod, "/status/reason") == "NodeLost" {
             "Unknown".clone_into(&mut summary.reason);
         } else if !matches!(text(pod, "/status/phase"), "Succeeded" | "Failed") {
