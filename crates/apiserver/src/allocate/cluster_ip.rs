@@ -90,7 +90,9 @@ fn draw_from(cx: &AllocateContext<'_>, cidr: &Cidr, rng: &mut impl Rng) -> Optio
 /// Claims what is new and frees what is no longer held.
 pub(super) fn claim(cx: &AllocateContext<'_>, new: &Value, old: Option<&Value>, claims: &mut Claims) {
     let (wanted, had) = (held(new), old.map(held).unwrap_or_default());
-    for ip in wanted.difference(&had) {
+    let claimed = |ip: &&IpAddr| had.contains(*ip) && cx.store.get(&key(**ip)).is_some();
+    // An IPAddress of ours that somebody deleted by hand is claimed again.
+    for ip in wanted.iter().filter(|ip| !claimed(ip)) {
         claims.conditions.push(Condition::Absent(key(*ip)));
         claims.ops.push(Op::Put(key(*ip), object::encode(&ip_address(*ip, new))));
     }

@@ -382,6 +382,17 @@ async fn a_lost_race_claims_nothing_and_is_told_on_the_next_try() {
     assert!(error.message.ends_with("provided port is already allocated"), "{error}");
 }
 
+/// An IPAddress deleted by hand is back with the next write of its Service.
+#[tokio::test]
+async fn a_deleted_address_is_claimed_again() {
+    let cluster = Cluster::usual();
+    let made = cluster.apply("a", web(json!({"clusterIP": "10.96.3.3"}))).await.unwrap();
+    let key = object_key("networking.k8s.io", "ipaddresses", "", "10.96.3.3");
+    cluster.commit(Claims::default(), Op::Delete(key)).await.unwrap();
+    cluster.write(made).await.unwrap();
+    cluster.check();
+}
+
 /// An IPAddress deleted by hand and taken by another Service is not freed with the first one.
 #[tokio::test]
 async fn a_claim_of_somebody_else_is_not_freed() {

@@ -15,6 +15,7 @@ pub(super) struct ConfigMap;
 
 impl Strategy for ConfigMap {
     fn default(&self, object: &mut Value) {
+        fill_nulls(object, "data");
         drop_nulls(object);
     }
 
@@ -46,6 +47,8 @@ pub(super) struct Secret;
 
 impl Strategy for Secret {
     fn default(&self, secret: &mut Value) {
+        fill_nulls(secret, "data");
+        fill_nulls(secret, "stringData");
         drop_nulls(secret);
         default(secret, "type", "Opaque");
         let Some(plain) = secret.get("stringData").and_then(Value::as_object).cloned() else { return };
@@ -80,6 +83,13 @@ impl Strategy for Secret {
         wrong.extend(self.validate(new));
         wrong
     }
+}
+
+/// A key without a value (`KEY:` in YAML) has the empty one.
+fn fill_nulls(object: &mut Value, of: &str) {
+    let values =
+        object.get_mut(of).and_then(Value::as_object_mut).into_iter().flat_map(|map| map.values_mut());
+    values.filter(|value| value.is_null()).for_each(|value| *value = json!(""));
 }
 
 fn keys(object: &Value, of: &str) -> Vec<FieldError> {

@@ -1,6 +1,6 @@
 //! Nodes (`ValidateNode`, `ValidateNodeUpdate`).
 
-use super::access::{at, has, keep, list, strings, text};
+use super::access::{at, list, strings, text};
 use super::{Part, Strategy, format};
 use crate::status::FieldError;
 use serde_json::Value;
@@ -12,16 +12,6 @@ const EFFECTS: &[&str] = &["NoExecute", "NoSchedule", "PreferNoSchedule"];
 pub(super) struct Node;
 
 impl Strategy for Node {
-    fn prepare_update(&self, new: &mut Value, old: &Value, part: Part) {
-        // Registering again must not take a node's addresses away: what is left out is kept.
-        if part == Part::Main && !has(at(new, &["spec"]), "podCIDRs") {
-            if let Some(spec) = new.get_mut("spec") {
-                keep(spec, at(old, &["spec"]), "podCIDRs");
-                keep(spec, at(old, &["spec"]), "podCIDR");
-            }
-        }
-    }
-
     fn validate(&self, object: &Value) -> Vec<FieldError> {
         let spec = at(object, &["spec"]);
         let mut wrong = taints(spec);

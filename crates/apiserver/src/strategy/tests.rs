@@ -250,6 +250,7 @@ fn secrets_and_config_maps() {
     assert_eq!(made("", "Secret", tls).1, ["data[tls.key]: Required value"]);
     let (_, wrong) = changed("", "Secret", &secret, |s| s["type"] = json!("x"));
     assert_eq!(wrong, ["type: Invalid value: \"x\": field is immutable"]);
+    assert_eq!(made("", "ConfigMap", json!({"data": {"a": null}})).0["data"], json!({"a": ""}));
     let (map, wrong) = made("", "ConfigMap", json!({"immutable": true, "data": {"a b": "x", "c": "y"}}));
     assert!(wrong[0].starts_with("data[a b]: Invalid value: \"a b\": a valid config key must consist of"));
     let (_, wrong) = changed("", "ConfigMap", &map, |m| m["data"] = json!({"c": "z"}));

@@ -38,9 +38,10 @@ impl Strategy for Pod {
     }
 
     fn prepare_update(&self, new: &mut Value, old: &Value, part: Part) {
-        if part == Part::Main
-            && let Some(spec) = new.get_mut("spec")
-        {
+        if part != Part::Main {
+            return; // being bound to a node is no change of what is asked for
+        }
+        if let Some(spec) = new.get_mut("spec") {
             defaults::keep_service_account(spec, at(old, &["spec"]));
         }
         generation::count_spec(new, old, part);
