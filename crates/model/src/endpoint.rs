@@ -15,6 +15,7 @@ pub enum Protocol {
 }
 
 /// An endpoint of a Service, as its EndpointSlices have it (KEP-752).
+#[expect(clippy::type_complexity, reason = "a port is these three and is nowhere else")]
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
     /// The address; the slice's `addressType` is its family.

@@ -1,4 +1,5 @@
 //! What holds for any table: it reads back from its text and its netlink form, and a diff leads where it says.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use proptest::prelude::*;
 use sealane_nft::wire::{Reader, attributes, encode, messages};

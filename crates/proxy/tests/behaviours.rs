@@ -1,4 +1,5 @@
 //! What becomes of a packet: each behaviour of the data path, traced through the planned table.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod fixture;
 

@@ -1,4 +1,5 @@
 //! From Services to elements, as files to read: `tests/goldens/*.txt`. `UPDATE_GOLDENS=1` writes them anew.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod fixture;
 

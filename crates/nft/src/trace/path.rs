@@ -75,16 +75,17 @@ fn walk(machine: &mut Machine<'_>, order: &Order, first: Hook) -> Outcome {
         return end;
     }
     let stays = (machine.is_local)(machine.packet.dst);
-    if first == Hook::Prerouting && !stays {
-        if let Some(end) = hook(machine, order, Hook::Forward) {
-            return end;
-        }
+    if first == Hook::Prerouting
+        && !stays
+        && let Some(end) = hook(machine, order, Hook::Forward)
+    {
+        return end;
     }
     // What a process sends to this machine passes postrouting too, on its way to the loopback link.
-    if first == Hook::Output || !stays {
-        if let Some(end) = hook(machine, order, Hook::Postrouting) {
-            return end;
-        }
+    if (first == Hook::Output || !stays)
+        && let Some(end) = hook(machine, order, Hook::Postrouting)
+    {
+        return end;
     }
     if stays {
         return hook(machine, order, Hook::Input).unwrap_or(Outcome::Delivered);

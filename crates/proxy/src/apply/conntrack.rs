@@ -6,6 +6,7 @@
 use super::socket::Socket;
 use crate::plan::{StaleFlow, protocol_number};
 use sealane_nft::wire::{Attr, Message, Writer};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::Ipv4Addr;
 
@@ -18,6 +19,8 @@ const TUPLE_ORIG: u16 = 1;
 const TUPLE_REPLY: u16 = 2;
 const FILTER: u16 = 25;
 const ENOENT: i32 = 2;
+/// More flows than this are looked for in one dump: each filtered deletion walks the whole table.
+const FEW: usize = 16;
 
 /// Bits of CTA_FILTER, host order.
 const IP_SRC: u32 = 1;
@@ -39,7 +42,7 @@ pub(super) fn delete(socket: &mut Socket, stale: &[StaleFlow], filter: bool) -> 
     if stale.is_empty() {
         return Ok(());
     }
-    if !filter {
+    if !filter || stale.len() > FEW {
         return dump_and_delete(socket, stale);
     }
     for flow in stale {
@@ -132,11 +135,13 @@ fn filtered_delete(flow: &StaleFlow, sequence: u32) -> Vec<u8> {
 }
 
 fn dump_and_delete(socket: &mut Socket, stale: &[StaleFlow]) -> io::Result<()> {
+    let mut by_port: BTreeMap<u16, Vec<&StaleFlow>> = BTreeMap::new();
+    stale.iter().for_each(|flow| by_port.entry(flow.original_port).or_default().push(flow));
     let mut found = Vec::new();
     let mut w = Writer::default();
     w.begin(CT_GET, REQUEST_DUMP, socket.next(), AF_INET, 0);
     w.end();
-    match socket.ask(&w.finish(), false, |message| found.extend(fitting(message, stale))) {
+    match socket.ask(&w.finish(), false, |message| found.extend(fitting(message, &by_port))) {
         // Entries that came or went meanwhile are not the ones that are stale.
         Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
         answered => answered?,
@@ -153,10 +158,11 @@ fn dump_and_delete(socket: &mut Socket, stale: &[StaleFlow]) -> io::Result<()> {
 }
 
 /// The original tuple of a dumped entry, if it is stale.
-fn fitting(message: &Message<'_>, stale: &[StaleFlow]) -> Option<Tuple> {
+fn fitting(message: &Message<'_>, stale: &BTreeMap<u16, Vec<&StaleFlow>>) -> Option<Tuple> {
     let tuple = |kind: u16| message.attributes().find(|attr| attr.kind == kind).and_then(Tuple::decode);
     let (from, back) = (tuple(TUPLE_ORIG)?, tuple(TUPLE_REPLY)?);
-    stale.iter().any(|flow| fits(original(flow), from) && fits(reply(flow), back)).then_some(from)
+    let mut candidates = stale.get(&from.ports[1]?)?.iter();
+    candidates.any(|flow| fits(original(flow), from) && fits(reply(flow), back)).then_some(from)
 }
 
 fn fits(wanted: Tuple, there: Tuple) -> bool {

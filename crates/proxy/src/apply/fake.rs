@@ -14,6 +14,8 @@ pub struct FakeState {
     pub transactions: Vec<Vec<Change>>,
     /// Conntrack entries that were to be removed.
     pub forgotten: Vec<StaleFlow>,
+    /// So many writes are refused from now on.
+    pub refuse: usize,
     /// Somebody else changed a ruleset.
     pub touched: bool,
 }
@@ -39,6 +41,11 @@ impl Backend for FakeKernel {
 
     fn write(&mut self, changes: &[Change]) -> Result<(), ApplyFailure> {
         self.with(|state| {
+            if state.refuse > 0 {
+                state.refuse -= 1;
+                let source = std::io::Error::from_raw_os_error(16);
+                return Err(ApplyFailure::Refused { source });
+            }
             let mut table = state.table.clone();
             for change in changes {
                 apply(&mut table, (Family::Ip, TABLE), change)?;

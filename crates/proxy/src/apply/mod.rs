@@ -6,7 +6,7 @@ mod kernel;
 mod loopback;
 mod socket;
 
-pub use fake::FakeKernel;
+pub use fake::{FakeKernel, FakeState};
 pub use kernel::Kernel;
 
 use crate::plan::StaleFlow;

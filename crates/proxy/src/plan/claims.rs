@@ -3,22 +3,31 @@
 use super::{Finding, Front, FrontPlan, FrontRank};
 use sealane_model::ServiceName;
 use sealane_nft::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The claims to every front end. The lowest has it: by rank, then by name, whoever came first.
 #[derive(Debug, Default)]
 pub(super) struct Claims {
     fronts: BTreeMap<Front, BTreeMap<(FrontRank, ServiceName), FrontPlan>>,
+    /// Those with more than one claim.
+    contested: BTreeSet<Front>,
 }
 
 impl Claims {
     pub(super) fn add(&mut self, front: Front, service: &ServiceName, plan: FrontPlan) {
-        self.fronts.entry(front).or_default().insert((plan.rank, service.clone()), plan);
+        let claims = self.fronts.entry(front).or_default();
+        claims.insert((plan.rank, service.clone()), plan);
+        if claims.len() > 1 {
+            self.contested.insert(front);
+        }
     }
 
     pub(super) fn remove(&mut self, front: Front, service: &ServiceName, rank: FrontRank) {
         if let Some(claims) = self.fronts.get_mut(&front) {
             claims.remove(&(rank, service.clone()));
+            if claims.len() < 2 {
+                self.contested.remove(&front);
+            }
             if claims.is_empty() {
                 self.fronts.remove(&front);
             }
@@ -34,7 +43,8 @@ impl Claims {
     /// Those who do not have what they want.
     pub(super) fn findings(&self) -> Vec<Finding> {
         let mut findings = Vec::new();
-        for (front, claims) in self.fronts.iter().filter(|(_, claims)| claims.len() > 1) {
+        for front in &self.contested {
+            let Some(claims) = self.fronts.get(front) else { continue };
             let mut services = claims.keys().map(|(_, service)| service);
             let Some(holder) = services.next() else { continue };
             for service in services {
