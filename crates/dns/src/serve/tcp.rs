@@ -1,0 +1,74 @@
+//! Queries over TCP (RFC 7766): several on a connection, each answered in turn.
+
+use super::Shared;
+use crate::answer::{Transport, answer};
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+/// So many connections at once; a further one waits until one ends, which takes [`IDLE`] at most.
+const CONNECTIONS: usize = 256;
+/// How long a client may take for its next query, or for taking an answer.
+const IDLE: Duration = Duration::from_secs(10);
+/// After accepting failed, for instance because all file descriptors are in use.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Accepts until shutdown.
+pub(super) async fn serve(listener: TcpListener, shared: Shared) {
+    let free = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let next = async {
+            let permit = free.clone().acquire_owned().await;
+            (permit, listener.accept().await)
+        };
+        let (permit, accepted) = tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            next = next => next,
+        };
+        match accepted {
+            Ok((stream, client)) => {
+                let shared = shared.clone();
+                tokio::spawn(async move {
+                    let _permit = permit;
+                    let served = shared.shutdown.run_until_cancelled(converse(stream, client, &shared)).await;
+                    if let Some(Err(error)) = served {
+                        tracing::debug!(%client, %error, "a connection ended");
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "accepting a connection failed");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One client: a length and a message, over and over.
+async fn converse(mut stream: TcpStream, client: SocketAddr, shared: &Shared) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let (mut packet, mut message, mut framed, mut turn) = (Vec::new(), Vec::new(), Vec::new(), 0_usize);
+    loop {
+        let length = match timeout(IDLE, stream.read_u16()).await? {
+            Ok(length) => usize::from(length),
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        packet.resize(length, 0);
+        timeout(IDLE, stream.read_exact(&mut packet)).await??;
+        turn = turn.wrapping_add(usize::from(client.port()));
+        // Not across an await: a slow client must not keep an old zone alive.
+        let answered = answer(&shared.zone.load(), &packet, Transport::Tcp, turn, &mut message);
+        let Some(answered) = answered else { return Ok(()) };
+        shared.metrics.count(Transport::Tcp, client.is_ipv6(), answered);
+        framed.clear();
+        framed.extend_from_slice(&u16::try_from(message.len()).unwrap_or(u16::MAX).to_be_bytes());
+        framed.extend_from_slice(&message);
+        timeout(IDLE, stream.write_all(&framed)).await??;
+    }
+}

@@ -1,0 +1,123 @@
+//! The snapshot in DNS' terms: immutable, and made from the one before by touching the Services that changed.
+
+mod apex;
+mod label;
+mod lookup;
+mod options;
+mod reverse;
+mod service;
+
+pub use apex::Apex;
+pub use lookup::Reply;
+pub use options::Options;
+
+use sealane_model::{ServiceName, ServiceView, Snapshot};
+use service::ServiceRecords;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// How long clients may keep an answer, in seconds.
+pub(crate) const TTL_S: u32 = 5;
+
+/// All names of a cluster at one moment. Cloning is cheap.
+#[derive(Debug, Clone)]
+pub struct Zone {
+    options: Arc<Options>,
+    /// False before the first complete snapshot: what is not known may yet exist.
+    ready: bool,
+    cluster: Apex,
+    in_addr: Apex,
+    ip6: Apex,
+    /// By the wire form of `service.namespace`, in lower case.
+    services: imbl::HashMap<Box<[u8]>, Arc<ServiceRecords>>,
+    /// How many Services each namespace has.
+    namespaces: imbl::HashMap<Box<[u8]>, u32>,
+    /// The Services that have an address, or an endpoint with it.
+    reverse: imbl::HashMap<IpAddr, Arc<[ServiceName]>>,
+}
+
+impl Zone {
+    /// A zone that knows of nothing yet.
+    #[must_use]
+    pub fn new(options: Arc<Options>, serial: u32) -> Self {
+        let apex = |name| Apex::new(name, &options, serial);
+        Self {
+            cluster: apex(options.domain.clone()),
+            in_addr: apex(options.in_addr.clone()),
+            ip6: apex(options.ip6.clone()),
+            ready: false,
+            services: imbl::HashMap::new(),
+            namespaces: imbl::HashMap::new(),
+            reverse: imbl::HashMap::new(),
+            options,
+        }
+    }
+
+    /// Whether a complete snapshot has been seen.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// The zone of `newer`, if `self` is that of `older`. Work is that of the Services that differ.
+    #[must_use]
+    pub fn update(&self, older: &Snapshot, newer: &Snapshot, serial: u32) -> Self {
+        let mut next = self.clone();
+        next.ready = newer.complete;
+        for apex in [&mut next.cluster, &mut next.in_addr, &mut next.ip6] {
+            *apex = Apex::new(apex.name.clone(), &next.options, serial);
+        }
+        for name in newer.changed_services(older) {
+            if let Some(view) = older.services.get(&name) {
+                next.remove(view);
+            }
+            if let Some(view) = newer.services.get(&name) {
+                next.insert(view);
+            }
+        }
+        next
+    }
+
+    fn insert(&mut self, view: &Arc<ServiceView>) {
+        let Some(key) = self.key(view) else { return };
+        let namespace = view.name.namespace.to_ascii_lowercase().into_bytes().into();
+        *self.namespaces.entry(namespace).or_insert(0) += 1;
+        let Some(records) = ServiceRecords::new(view, &self.options) else { return };
+        for ip in records.addresses() {
+            let names = self.reverse.get(&ip).into_iter().flat_map(|names| names.iter());
+            let mut names: Vec<_> = names.filter(|name| **name != view.name).cloned().collect();
+            names.push(view.name.clone());
+            names.sort();
+            self.reverse.insert(ip, names.into());
+        }
+        self.services.insert(key, Arc::new(records));
+    }
+
+    fn remove(&mut self, view: &ServiceView) {
+        let Some(key) = self.key(view) else { return };
+        let namespace: Box<[u8]> = view.name.namespace.to_ascii_lowercase().into_bytes().into();
+        if let Some(count) = self.namespaces.get_mut(&namespace) {
+            *count -= 1;
+            if *count == 0 {
+                self.namespaces.remove(&namespace);
+            }
+        }
+        let Some(records) = self.services.remove(&key) else { return };
+        for ip in records.addresses() {
+            let Some(names) = self.reverse.get(&ip) else { continue };
+            let rest: Vec<_> = names.iter().filter(|name| **name != view.name).cloned().collect();
+            if rest.is_empty() {
+                self.reverse.remove(&ip);
+            } else {
+                self.reverse.insert(ip, rest.into());
+            }
+        }
+    }
+
+    /// `None` for a Service whose names cannot be labels, or that is not to be served.
+    fn key(&self, view: &ServiceView) -> Option<Box<[u8]>> {
+        let (namespace, name) = (&*view.name.namespace, &*view.name.name);
+        self.options.serves_namespace(namespace).then_some(())?;
+        label::service_key(name.to_ascii_lowercase().as_bytes(), namespace.to_ascii_lowercase().as_bytes())
+    }
+}

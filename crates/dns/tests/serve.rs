@@ -1,0 +1,142 @@
+//! The server on loopback sockets: UDP, TCP, its HTTP pages, and how soon a change is answered.
+
+#![allow(clippy::unwrap_used, reason = "tests, helpers too")]
+
+mod fixture;
+
+use fixture::{cluster, config, decode, query, service, snapshot};
+use sealane_dns::Config;
+use sealane_model::Snapshot;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+const LONG: Duration = Duration::from_secs(10);
+
+struct Server {
+    dns: SocketAddr,
+    http: SocketAddr,
+    snapshots: watch::Sender<Arc<Snapshot>>,
+    shutdown: CancellationToken,
+    running: tokio::task::JoinHandle<Result<(), sealane_dns::Error>>,
+}
+
+async fn free_port() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+async fn start() -> Server {
+    let (dns, http) = (free_port().await, free_port().await);
+    let config = Config { listen: vec![dns], metrics_listen: vec![http], ..config() };
+    let (snapshots, receiver) = watch::channel(Arc::<Snapshot>::default());
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(sealane_dns::run(config, receiver, shutdown.clone()));
+    let server = Server { dns, http, snapshots, shutdown, running };
+    let end = Instant::now() + LONG;
+    while TcpStream::connect(http).await.is_err() {
+        assert!(Instant::now() < end && !server.running.is_finished());
+        tokio::task::yield_now().await;
+    }
+    server
+}
+
+impl Server {
+    async fn udp(&self, packet: &[u8]) -> fixture::Decoded {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        socket.connect(self.dns).await.unwrap();
+        socket.send(packet).await.unwrap();
+        let mut answer = [0; 4096];
+        let length = timeout(LONG, socket.recv(&mut answer)).await.expect("an answer").unwrap();
+        decode(&answer[..length])
+    }
+
+    async fn page(&self, path: &str) -> String {
+        let mut stream = TcpStream::connect(self.http).await.unwrap();
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
+        let mut page = String::new();
+        timeout(LONG, stream.read_to_string(&mut page)).await.expect("a page").unwrap();
+        page
+    }
+}
+
+async fn framed(stream: &mut TcpStream, packet: &[u8]) {
+    stream.write_all(&u16::try_from(packet.len()).unwrap().to_be_bytes()).await.unwrap();
+    stream.write_all(packet).await.unwrap();
+}
+
+async fn unframed(stream: &mut TcpStream) -> fixture::Decoded {
+    let length = timeout(LONG, stream.read_u16()).await.expect("an answer").unwrap();
+    let mut answer = vec![0; usize::from(length)];
+    stream.read_exact(&mut answer).await.unwrap();
+    decode(&answer)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn serves_and_follows() {
+    let server = start().await;
+    let web = query("web.prod.svc.cluster.local", 1, 1, None);
+    assert_eq!(server.udp(&web).await.rcode, "SERVFAIL", "nothing is known yet");
+    assert!(server.page("/ready").await.starts_with("HTTP/1.1 503 "));
+    assert!(server.page("/health").await.starts_with("HTTP/1.1 200 "));
+
+    server.snapshots.send_replace(Arc::new(cluster()));
+    let published = Instant::now();
+    while server.udp(&web).await.rcode != "NOERROR" {
+        assert!(published.elapsed() < LONG);
+    }
+    println!("answered {:?} after the snapshot", published.elapsed());
+    assert_eq!(server.udp(&web).await.answer, ["web.prod.svc.cluster.local 5 A 10.96.0.20"]);
+    assert!(server.page("/ready").await.starts_with("HTTP/1.1 200 "));
+
+    let many = query("many.prod.svc.cluster.local", 1, 1, None);
+    assert!(server.udp(&many).await.truncated);
+    let mut stream = TcpStream::connect(server.dns).await.unwrap();
+    for packet in [&many, &web, &many] {
+        framed(&mut stream, packet).await;
+    }
+    for expected in [60, 1, 60] {
+        let got = unframed(&mut stream).await;
+        assert_eq!(
+            (got.truncated, got.answer.len()),
+            (false, expected),
+            "queries in one go, answers in order"
+        );
+    }
+
+    server.snapshots.send_replace(Arc::new(snapshot(vec![service("prod", "web", &["10.96.0.99"], &[])])));
+    let changed = Instant::now();
+    while server.udp(&web).await.answer != ["web.prod.svc.cluster.local 5 A 10.96.0.99"] {
+        assert!(changed.elapsed() < LONG);
+    }
+    let metrics = server.page("/metrics").await;
+    let wanted = "coredns_dns_requests_total{family=\"1\",proto=\"tcp\",server=\"dns://:53\",type=\"A\",view=\"\",zone=\".\"} 3";
+    assert!(metrics.contains(wanted), "{metrics}");
+    assert!(metrics.contains("rcode=\"SERVFAIL\""), "{metrics}");
+    assert!(server.page("/other").await.starts_with("HTTP/1.1 404 "));
+
+    server.shutdown.cancel();
+    timeout(LONG, server.running).await.expect("an end").unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_taken_address_is_an_error_that_names_it() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = taken.local_addr().unwrap();
+    let (_snapshots, receiver) = watch::channel(Arc::<Snapshot>::default());
+    let config = Config { listen: vec![address], ..config() };
+    let error = sealane_dns::run(config, receiver, CancellationToken::new()).await.unwrap_err();
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+    let (_snapshots, receiver) = watch::channel(Arc::<Snapshot>::default());
+    let config = Config { cluster_domain: "cluster..local".into(), ..config_on(address) };
+    let error = sealane_dns::run(config, receiver, CancellationToken::new()).await.unwrap_err();
+    assert!(error.to_string().contains("cluster..local"), "{error}");
+}
+
+fn config_on(address: SocketAddr) -> Config {
+    Config { listen: vec![address], ..config() }
+}
