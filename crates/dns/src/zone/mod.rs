@@ -33,7 +33,7 @@ pub struct Zone {
     /// How many Services each namespace has.
     namespaces: imbl::HashMap<Box<[u8]>, u32>,
     /// The Services that have an address, or an endpoint with it.
-    reverse: imbl::HashMap<IpAddr, Arc<[ServiceName]>>,
+    reverse: imbl::OrdMap<IpAddr, Arc<[ServiceName]>>,
 }
 
 impl Zone {
@@ -48,7 +48,7 @@ impl Zone {
             ready: false,
             services: imbl::HashMap::new(),
             namespaces: imbl::HashMap::new(),
-            reverse: imbl::HashMap::new(),
+            reverse: imbl::OrdMap::new(),
             options,
         }
     }
@@ -83,9 +83,15 @@ impl Zone {
         let namespace = view.name.namespace.to_ascii_lowercase().into_bytes().into();
         *self.namespaces.entry(namespace).or_insert(0) += 1;
         let Some(records) = ServiceRecords::new(view, &self.options) else { return };
+        // Most addresses belong to one Service only: all of them share this list.
+        let alone: Arc<[ServiceName]> = [view.name.clone()].into();
         for ip in records.addresses() {
-            let names = self.reverse.get(&ip).into_iter().flat_map(|names| names.iter());
-            let mut names: Vec<_> = names.filter(|name| **name != view.name).cloned().collect();
+            let others = self.reverse.get(&ip).into_iter().flat_map(|names| names.iter());
+            let mut names: Vec<_> = others.filter(|name| **name != view.name).cloned().collect();
+            if names.is_empty() {
+                self.reverse.insert(ip, alone.clone());
+                continue;
+            }
             names.push(view.name.clone());
             names.sort();
             self.reverse.insert(ip, names.into());
