@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 /// An event of one of the watches.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "an event is handed on once and then gone")]
 pub enum Change {
     /// Of the Services.
     Service(Event<Service>),

@@ -26,7 +26,7 @@ fn slice(n: u8, variant: u8) -> EndpointSlice {
         json!({"kubernetes.io/service-name": format!("s{}", variant % 3)})
     };
     let endpoint =
-        |i| json!({"addresses": [format!("10.1.0.{i}")], "conditions": {"ready": variant % 2 == 0}});
+        |i| json!({"addresses": [format!("10.1.0.{i}")], "conditions": {"ready": variant.is_multiple_of(2)}});
     serde_json::from_value(json!({
         "metadata": {"namespace": "prod", "name": format!("slice-{n}"), "labels": labels},
         "addressType": "IPv4", "ports": [{"name": "", "port": 8080, "protocol": "TCP"}],
@@ -87,12 +87,12 @@ fn step() -> impl Strategy<Value = Step> {
 
 impl World {
     fn of(&mut self, kind: u8) -> &mut BTreeMap<u8, u8> {
-        [&mut self.services, &mut self.slices, &mut self.nodes][usize::from(kind)].into()
+        [&mut self.services, &mut self.slices, &mut self.nodes][usize::from(kind)]
     }
 }
 
-fn event(kind: u8, n: u8, variant: u8, how: fn(()) -> How) -> Change {
-    match (kind, how(())) {
+fn event(kind: u8, n: u8, variant: u8, how: How) -> Change {
+    match (kind, how) {
         (0, How::Apply) => Change::Service(Event::Apply(service(n, variant))),
         (0, How::Delete) => Change::Service(Event::Delete(service(n, variant))),
         (0, How::List) => Change::Service(Event::InitApply(service(n, variant))),
@@ -105,6 +105,7 @@ fn event(kind: u8, n: u8, variant: u8, how: fn(()) -> How) -> Change {
     }
 }
 
+#[derive(Clone, Copy)]
 enum How {
     Apply,
     Delete,
@@ -118,7 +119,7 @@ fn list(index: &mut Index, kind: u8, objects: &BTreeMap<u8, u8>, broken_after: O
         _ => Change::Node(Event::Init),
     });
     for (n, variant) in objects.iter().take(broken_after.unwrap_or(usize::MAX)) {
-        index.apply(event(kind, *n, *variant, |()| How::List));
+        index.apply(event(kind, *n, *variant, How::List));
     }
     if broken_after.is_none() {
         index.apply(match kind {
@@ -163,11 +164,11 @@ proptest! {
             match step {
                 Step::Set { kind, n, variant } => {
                     world.of(kind).insert(n, variant);
-                    index.apply(event(kind, n, variant, |()| How::Apply));
+                    index.apply(event(kind, n, variant, How::Apply));
                 }
                 Step::Delete { kind, n } => {
                     if let Some(variant) = world.of(kind).remove(&n) {
-                        index.apply(event(kind, n, variant, |()| How::Delete));
+                        index.apply(event(kind, n, variant, How::Delete));
                     }
                 }
                 Step::Missed { kind, n, variant } => {
