@@ -1,7 +1,7 @@
 //! The proxy's options.
 
 use crate::plan::Options;
-use crate::reconcile::Status;
+use crate::proxy::Status;
 use sealane_model::NodeView;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;

@@ -7,8 +7,10 @@
 pub mod apply;
 mod config;
 pub mod plan;
+mod proxy;
 mod reconcile;
 
 pub use config::{Config, ConfigError, DEFAULT_LOOPBACK_SOURCE};
 pub use plan::Finding;
-pub use reconcile::{Error, Proxy, Status, cleanup, run, run_with};
+pub use proxy::{Proxy, Status};
+pub use reconcile::{Error, cleanup, run, run_with};

@@ -253,6 +253,9 @@ fn udp_clients_move_on_when_their_endpoint_goes() {
         proxy.sync(&snapshot([web(&[1])])).unwrap();
         assert_eq!(ask(&sockets[0], cluster_ip).as_deref(), Ok("pod1 10.123.0.1"), "filter {filter}");
         assert_eq!(ask(&sockets[1], node_port).as_deref(), Ok("pod1 10.244.1.1"), "filter {filter}");
+        // The same while no proxy runs: the next one compares with what the kernel held.
+        self::proxy(&lab).sync(&snapshot([web(&[0])])).unwrap();
+        assert_eq!(ask(&sockets[0], cluster_ip).as_deref(), Ok("pod0 10.123.0.1"), "after a restart");
     }
 }
 

@@ -40,6 +40,12 @@ impl Adopted {
         adopted
     }
 
+    /// The endpoints that a front end led to.
+    pub(super) fn endpoints(&self, front: Front) -> Option<BTreeSet<SocketAddrV4>> {
+        let slots = self.slots.get(self.ids.get(&front)?)?;
+        Some(slots.values().copied().collect())
+    }
+
     /// All ids in use.
     pub(super) fn all_ids(&self) -> BTreeSet<u32> {
         self.ids.values().chain(self.slots.keys()).copied().collect()

@@ -5,19 +5,18 @@
 
 use super::adopt::Adopted;
 use super::claims::{Claims, Shared};
+use super::edits::{Edits, front_key, members, needed, slot_key};
 use super::placement::{Numbers, endpoint_number, place};
 use super::rules::{
     CLASS_AFFINITY, CLASS_DROP, CLASS_REJECT, ID_SHIFT, affinity_chain, affinity_chain_name, balance_class,
     skeleton, width,
 };
 use super::stale::{group_of, stale_flows};
-use super::{
-    Finding, Front, FrontTarget, Group, GroupKey, Options, ServicePlan, Spread, StaleFlow, protocol_number,
-};
+use super::{Finding, Front, FrontTarget, Group, GroupKey, Options, ServicePlan, Spread, StaleFlow};
 use sealane_model::ServiceName;
 use sealane_nft::{Bytes, Change, Data, Name, Rule, Table, Value};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::SocketAddrV4;
 
 /// What one change of a Service asks of the kernel.
 #[derive(Debug, Default)]
@@ -30,8 +29,6 @@ pub struct Update {
 
 /// An endpoint under affinity: whose, and where.
 type EndpointOwner = (ServiceName, GroupKey, SocketAddrV4);
-/// Elements as they shall be; `None` is not there.
-type Edits = BTreeMap<(&'static str, Bytes), Option<Data>>;
 
 /// A group's place in the table.
 #[derive(Debug, Default)]
@@ -86,10 +83,13 @@ impl Layout {
         }
     }
 
-    /// All that was there has found its owner; the rest is free.
-    pub fn settle(&mut self) {
-        self.adopted = Adopted::default();
+    /// All that was there has found its owner; the rest is free. Returns the flows of front ends that nobody has any
+    /// more.
+    pub fn settle(&mut self) -> Vec<StaleFlow> {
+        let adopted = std::mem::take(&mut self.adopted);
         self.ids.release_reserved();
+        let gone = adopted.ids.keys().filter(|front| self.claims.holder(**front).is_none());
+        gone.flat_map(|front| stale_flows(*front, adopted.endpoints(*front).as_ref(), None)).collect()
     }
 
     /// The table as it shall be.
@@ -126,7 +126,8 @@ impl Layout {
         let fronts: BTreeSet<Front> = old.fronts.keys().chain(new.fronts.keys()).copied().collect();
         for front in fronts {
             self.set_front(front, name, (&old, &new), &mut edits);
-            update.stale.extend(stale_flows(front, endpoints(&old, front), endpoints(&new, front)));
+            let before = endpoints(&old, front).cloned().or_else(|| self.adopted.endpoints(front));
+            update.stale.extend(stale_flows(front, before.as_ref(), endpoints(&new, front)));
         }
         self.commit(edits, &mut update.changes);
         if new != ServicePlan::default() {
@@ -185,7 +186,8 @@ impl Layout {
         let orphans = self.adopted.orphans.get_mut(endpoints).filter(|_| known.is_empty()).and_then(Vec::pop);
         for id in known.into_iter().chain(orphans) {
             if id > 0 && self.ids.take(id) {
-                let slots = self.adopted.slots.remove(&id).unwrap_or_default().into_values().collect();
+                let slots =
+                    self.adopted.slots.get(&id).into_iter().flat_map(BTreeMap::values).copied().collect();
                 return Placed { id, slots, ..Placed::default() };
             }
         }
@@ -297,25 +299,8 @@ impl Layout {
 
     // --- the table
 
-    /// Turns edits into the changes that are needed, and makes them in the mirror.
     fn commit(&mut self, edits: Edits, changes: &mut Vec<Change>) {
-        let mut deletes: BTreeMap<&'static str, Vec<Bytes>> = BTreeMap::new();
-        let mut adds: BTreeMap<&'static str, Vec<(Bytes, Data)>> = BTreeMap::new();
-        for ((set, key), wanted) in edits {
-            let there = self.table.sets.get(set).and_then(|set| set.elements.get(&key));
-            if there == wanted.as_ref() {
-                continue;
-            }
-            if there.is_some() {
-                deletes.entry(set).or_default().push(key);
-            }
-            if let Some(data) = wanted {
-                adds.entry(set).or_default().push((key, data));
-            }
-        }
-        let deletes = deletes.into_iter().map(|(set, keys)| Change::DeleteElements { set: set.into(), keys });
-        let adds = adds.into_iter().map(|(set, elements)| Change::AddElements { set: set.into(), elements });
-        let new: Vec<Change> = deletes.chain(adds).collect();
+        let new = needed(edits, &self.table);
         self.mirror(&new);
         changes.extend(new);
     }
@@ -323,31 +308,6 @@ impl Layout {
     fn mirror(&mut self, changes: &[Change]) {
         for change in changes {
             self.table.apply(change).expect("changes are made from the mirror itself");
-        }
-    }
-}
-
-fn slot_key(id: u32, slot: u32) -> Bytes {
-    Bytes::key(&[Value::Mark(id << ID_SHIFT), Value::Mark(slot)])
-}
-
-fn members(plan: &ServicePlan) -> Vec<(&'static str, Bytes)> {
-    let one = |ip: &Ipv4Addr| Bytes::key(&[Value::Ipv4(*ip)]);
-    let twice = |ip: &Ipv4Addr| Bytes::key(&[Value::Ipv4(*ip), Value::Ipv4(*ip)]);
-    let hairpins = plan.hairpins.iter().map(|ip| ("hairpin", twice(ip)));
-    let cluster_ips = plan.cluster_ips.iter().map(|ip| ("cluster_ips", one(ip)));
-    hairpins.chain(cluster_ips).chain(plan.pings.iter().map(|ip| ("ping_ips", one(ip)))).collect()
-}
-
-fn front_key(front: Front) -> (&'static str, &'static str, Bytes) {
-    match front {
-        Front::Address(ip, protocol, port) => {
-            let proto = Value::Proto(protocol_number(protocol));
-            ("services", "masq_fronts", Bytes::key(&[Value::Ipv4(ip), proto, Value::Port(port)]))
-        }
-        Front::NodePort(protocol, port) => {
-            let proto = Value::Proto(protocol_number(protocol));
-            ("nodeports", "masq_nodeports", Bytes::key(&[proto, Value::Port(port)]))
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod adopt;
 mod claims;
+mod edits;
 mod finding;
 mod layout;
 mod options;
@@ -12,6 +13,7 @@ mod placement;
 mod rules;
 mod service;
 mod stale;
+mod words;
 
 pub use finding::Finding;
 pub use layout::{Layout, Update};

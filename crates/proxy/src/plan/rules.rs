@@ -7,9 +7,10 @@
 //! result of a map.
 
 use super::Options;
+use super::words::{and, contains, daddr, differs, dport, equal, l4proto, load, map, r, saddr, scratch};
 use sealane_nft::{
-    Base, BaseChain, Checksum, CtKey, Data, Expr, Family, Field, Hook, Kind, MetaKey, Reg, Reject, Set,
-    SetKind, Table, Target, UpdateOp, Value, Verdict,
+    Base, BaseChain, Checksum, CtKey, Data, Expr, Family, Field, Hook, Kind, Reject, Set, SetKind, Table,
+    Target, UpdateOp, Value, Verdict,
 };
 use std::net::Ipv4Addr;
 
@@ -40,10 +41,6 @@ const LOCAL: u32 = 2;
 /// ICMP code "port unreachable".
 const PORT_UNREACHABLE: u8 = 3;
 const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
-
-const fn r(number: u8) -> Reg {
-    Reg(number)
-}
 
 /// The table with all its chains and no Services.
 #[must_use]
@@ -106,59 +103,6 @@ fn add_sets(table: &mut Table, options: &Options) {
     if !options.nodeport_addresses.is_empty() {
         table.set("nodeport_ips", Set::new(&[Ipv4], SetKind::Set));
     }
-}
-
-// --- words of a rule
-
-fn saddr(dreg: u8) -> Expr {
-    Expr::Payload { base: Base::Network, offset: 12, len: 4, dreg: r(dreg) }
-}
-
-fn daddr(dreg: u8) -> Expr {
-    Expr::Payload { base: Base::Network, offset: 16, len: 4, dreg: r(dreg) }
-}
-
-fn dport(dreg: u8) -> Expr {
-    Expr::Payload { base: Base::Transport, offset: 2, len: 2, dreg: r(dreg) }
-}
-
-fn l4proto(dreg: u8) -> Expr {
-    Expr::Meta { key: MetaKey::L4Proto, dreg: r(dreg) }
-}
-
-fn equal(sreg: u8, data: &[u8]) -> Expr {
-    Expr::Cmp { sreg: r(sreg), equal: true, data: data.to_vec() }
-}
-
-fn differs(sreg: u8, data: &[u8]) -> Expr {
-    Expr::Cmp { sreg: r(sreg), equal: false, data: data.to_vec() }
-}
-
-fn and(reg: u8, mask: &[u8]) -> Expr {
-    Expr::And { sreg: r(reg), dreg: r(reg), mask: mask.to_vec() }
-}
-
-fn load(dreg: u8, address: Ipv4Addr) -> Expr {
-    Expr::Immediate { dreg: r(dreg), data: address.octets().to_vec() }
-}
-
-fn contains(set: &str, sreg: u8) -> Expr {
-    Expr::Lookup { set: set.into(), sreg: r(sreg), target: Target::Nowhere }
-}
-
-fn map(name: &str, sreg: u8, dreg: u8) -> Expr {
-    Expr::Lookup { set: name.into(), sreg: r(sreg), target: Target::Reg(r(dreg)) }
-}
-
-/// Passes a register through the mark and leaves the mark as it was.
-fn scratch(reg: u8) -> [Expr; 4] {
-    let mark = MetaKey::Mark;
-    [
-        Expr::Meta { key: mark, dreg: r(8) },
-        Expr::MetaSet { key: mark, sreg: r(reg) },
-        Expr::Meta { key: mark, dreg: r(reg) },
-        Expr::MetaSet { key: mark, sreg: r(8) },
-    ]
 }
 
 /// How a packet names its Service.
