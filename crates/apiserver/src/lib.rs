@@ -57,6 +57,7 @@ pub struct ApiServer {
     authenticator: auth::Authenticator,
     authorizer: auth::Authorizer,
     tunnels: tunnel::Tunnels,
+    in_flight: tokio::sync::Semaphore,
 }
 
 impl ApiServer {
@@ -69,6 +70,7 @@ impl ApiServer {
             authorizer: auth::Authorizer::new(store.clone()),
             registry: registry::Registry { store, config: config.clone() },
             tunnels: tunnel::Tunnels::default(),
+            in_flight: tokio::sync::Semaphore::new(http::IN_FLIGHT_MAX),
             config,
         })
     }

@@ -41,6 +41,9 @@ use std::sync::Arc;
 /// The largest body taken, as Kubernetes has it.
 const BODY_MAX: usize = 3 * 1024 * 1024;
 
+/// Requests from sockets that are being worked on at a time (400 reads and 200 writes in Kubernetes).
+pub(crate) const IN_FLIGHT_MAX: usize = 600;
+
 /// Who is at the other end, as far as the connection tells.
 #[derive(Debug, Clone)]
 pub(crate) enum Peer {
@@ -113,12 +116,21 @@ impl ApiServer {
             user,
         };
         let info = path::Info::parse(&request.path)?;
+        // held until the head of the answer is there: a watch or a log goes on without it
+        let _permit = match peer {
+            Peer::InProcess(_) => None,
+            Peer::Certificate(_) | Peer::Unknown => Some(self.in_flight.try_acquire().map_err(|_| too_many())?),
+        };
         self.authorize(&request, &info)?;
         if matches!(request.method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
             request.body = read_body(body).await?;
         }
         self.dispatch(request, info).await
     }
+}
+
+fn too_many() -> ApiError {
+    ApiError::new(429, "TooManyRequests", "too many requests, please try again later")
 }
 
 async fn read_body<B>(body: B) -> Result<Bytes, ApiError>

@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep_until};
 /// How often a quiet watch is told how far it has come.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 /// A revision that was current this long ago has reached every watcher that kept up.
-const SETTLED: Duration = Duration::from_secs(1);
+const SETTLED: Duration = Duration::from_millis(100);
 
 /// What a WATCH asks for.
 #[derive(Debug, Clone, Default)]
@@ -139,7 +139,7 @@ impl Watcher {
         }
     }
 
-    /// All changes up to a revision that was current a second ago have been read by now: the queue is empty.
+    /// All changes up to a revision that was current a tick ago have been read by now: the queue is empty.
     fn on_tick(&mut self) {
         let now = Instant::now();
         match self.settling.take() {
@@ -184,6 +184,30 @@ mod tests {
     fn entry(labels: &str, revision: Revision) -> Entry {
         let value = format!("{{\"metadata\":{{\"labels\":{labels}}}}}");
         Entry { key: "/k".into(), value: value.into(), create_revision: 1, mod_revision: revision }
+    }
+
+    #[tokio::test]
+    async fn a_quiet_watch_is_told_how_far_it_is() {
+        let store = Arc::new(sealane_storage::MemoryStore::new());
+        let mut watcher = Watcher {
+            store: store.clone(),
+            changes: Some(store.watch("/mine/", 0).unwrap()),
+            selector: Selector::default(),
+            pending: VecDeque::new(),
+            bookmarks: true,
+            revision: 0,
+            tick: Instant::now(),
+            settling: None,
+            end: None,
+        };
+        let put = |key: &str| vec![sealane_storage::Op::Put(key.into(), "{}".into())];
+        store.txn(Vec::new(), put("/others/a")).await.unwrap();
+        let Some(WatchEvent::Bookmark { revision, initial_end: false }) = watcher.next().await else {
+            panic!("a bookmark comes");
+        };
+        assert_eq!(revision, store.revision());
+        store.txn(Vec::new(), put("/mine/a")).await.unwrap();
+        assert!(matches!(watcher.next().await, Some(WatchEvent::Added(_))));
     }
 
     #[test]

@@ -7,5 +7,6 @@ mod discovery;
 mod kinds;
 mod list;
 mod server;
+mod socket;
 mod watch;
 mod write;

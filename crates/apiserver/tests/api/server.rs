@@ -49,7 +49,10 @@ pub async fn server() -> Server {
     let api = ApiServer::new(config(), store.clone());
     api.bootstrap().await.unwrap();
     let admin = api.client("admin", &["system:masters"]);
-    Server { api, admin, store }
+    let server = Server { api, admin, store };
+    // as the service-account controller does
+    server.make("/api/v1/namespaces/default/serviceaccounts", &serde_json::json!({"metadata": {"name": "default"}})).await;
+    server
 }
 
 /// Sends a request as a client.
@@ -124,21 +127,12 @@ pub struct Events {
 impl Events {
     /// The next event; `None` at the end.
     pub async fn next(&mut self) -> Option<Value> {
-        self.next_within(Duration::from_secs(10)).await
-    }
-
-    /// The next event, however long it takes (on a paused clock that is no time).
-    pub async fn next_slow(&mut self) -> Option<Value> {
-        self.next_within(Duration::from_secs(600)).await
-    }
-
-    async fn next_within(&mut self, time: Duration) -> Option<Value> {
         loop {
             if let Some(end) = self.rest.iter().position(|b| *b == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
                 return Some(serde_json::from_slice(&line).unwrap());
             }
-            let chunk = tokio::time::timeout(time, self.body.next()).await;
+            let chunk = tokio::time::timeout(Duration::from_secs(10), self.body.next()).await;
             match chunk.expect("an event comes in time") {
                 Some(chunk) => self.rest.extend_from_slice(&chunk.unwrap()),
                 None => return None,

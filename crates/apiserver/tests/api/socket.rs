@@ -1,0 +1,236 @@
+//! Over a socket: certificates, anonymous requests, a node's tunnel, logs and exec through it.
+
+use crate::server::{config, server};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsConnector;
+use tokio_util::sync::CancellationToken;
+
+type Tls = tokio_rustls::client::TlsStream<TcpStream>;
+
+/// A CA, and a server that trusts it.
+struct Cluster {
+    ca: CertificateDer<'static>,
+    issuer: Issuer<'static, KeyPair>,
+    address: SocketAddr,
+    admin: kube::Client,
+    shutdown: CancellationToken,
+}
+
+fn issue(issuer: &Issuer<'static, KeyPair>, name: &str, group: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.distinguished_name.push(DnType::OrganizationName, group);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    let key = KeyPair::generate().unwrap();
+    let certificate = params.signed_by(&key, issuer).unwrap().der().clone();
+    (certificate, PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
+}
+
+async fn cluster() -> Cluster {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca = params.self_signed(&key).unwrap().der().clone();
+    let issuer = Issuer::new(params, key);
+    let (certificate, key) = issue(&issuer, "kube-apiserver", "sealane");
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(ca.clone()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let tls = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap())
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let s = server().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    tokio::spawn(s.api.clone().serve(listener, Arc::new(tls), shutdown.clone()));
+    Cluster { ca, issuer, address, admin: s.admin, shutdown }
+}
+
+impl Cluster {
+    /// A connection as a user; empty: without a certificate.
+    async fn connect(&self, name: &str, group: &str) -> Tls {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(self.ca.clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots);
+        let config = if name.is_empty() {
+            builder.with_no_client_auth()
+        } else {
+            let (certificate, key) = issue(&self.issuer, name, group);
+            builder.with_client_auth_cert(vec![certificate], key).unwrap()
+        };
+        let stream = TcpStream::connect(self.address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    }
+
+    async fn get(&self, name: &str, group: &str, path: &str, token: &str) -> (u16, Bytes) {
+        let (mut sender, connection) = http1::handshake(TokioIo::new(self.connect(name, group).await)).await.unwrap();
+        tokio::spawn(connection);
+        let mut request = http::Request::get(path).header("host", "localhost");
+        if !token.is_empty() {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let response = sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+        (response.status().as_u16(), response.into_body().collect().await.unwrap().to_bytes())
+    }
+
+    /// A node that echoes: its tunnel stands when this returns.
+    async fn node(&self) {
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(self.connect("system:node:node-1", "system:nodes").await)).await.unwrap();
+        tokio::spawn(connection.with_upgrades());
+        let request = http::Request::get("/sealane/v1/tunnel")
+            .header("host", "localhost")
+            .header("connection", "Upgrade")
+            .header("upgrade", "sealane-tunnel/1");
+        let response = sender.send_request(request.body(Full::<Bytes>::default()).unwrap()).await.unwrap();
+        assert_eq!(response.status(), 101);
+        let upgraded = hyper::upgrade::on(response).await.unwrap();
+        let service = hyper::service::service_fn(|request| async { Ok::<_, hyper::Error>(echo(request)) });
+        tokio::spawn(hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(upgraded, service));
+    }
+
+    async fn pod(&self) {
+        let pod: k8s_openapi::api::core::v1::Pod = serde_json::from_value(json!({"metadata": {"name": "p"},
+            "spec": {"nodeName": "node-1", "containers": [{"name": "c", "image": "i"}]}}))
+        .unwrap();
+        kube::Api::default_namespaced(self.admin.clone()).create(&kube::api::PostParams::default(), &pod).await.unwrap();
+    }
+
+    /// Asks for an exec and returns the connection and what came first.
+    async fn exec(&self, query: &str, headers: &str) -> (Tls, String) {
+        let mut stream = self.connect("admin", "system:masters").await;
+        let head = format!("GET /api/v1/namespaces/default/pods/p/exec?{query} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"\r\n\r\n") {
+            answer.push(stream.read_u8().await.unwrap());
+        }
+        (stream, String::from_utf8(answer).unwrap())
+    }
+}
+
+/// What the node answers: its path for a log, what it hears for an exec, an error for `command=fail`.
+fn echo(request: http::Request<Incoming>) -> http::Response<http_body_util::Either<Incoming, Full<Bytes>>> {
+    let target = request.uri().path_and_query().unwrap().to_string();
+    if target.starts_with("/containerLogs/") {
+        return http::Response::new(http_body_util::Either::Right(Full::from(target)));
+    }
+    if target.contains("command=fail") {
+        let status = json!({"kind": "Status", "message": "container not found (\"c\")"}).to_string();
+        let response = http::Response::builder().status(404);
+        return response.body(http_body_util::Either::Right(Full::from(status))).unwrap();
+    }
+    assert_eq!(request.headers()["x-sealane-subprotocol"], "v5.channel.k8s.io");
+    assert_eq!(target, "/exec/default/p/c?command=a%20b&command=c&stdin=true&stdout=true");
+    http::Response::new(http_body_util::Either::Left(request.into_body()))
+}
+
+const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: v5.channel.k8s.io, v4.channel.k8s.io\r\n";
+
+#[tokio::test]
+async fn who_one_is() {
+    let c = cluster().await;
+    for (name, group, path, token, code) in [
+        ("", "", "/healthz", "", 200),
+        ("", "", "/version", "", 200),
+        ("", "", "/api", "", 401),
+        ("", "", "/api/v1/pods", "", 401),
+        ("", "", "/api/v1/pods", "nonsense", 401),
+        ("admin", "system:masters", "/api/v1/pods", "", 200),
+        ("jane", "people", "/api/v1/pods", "", 403),
+        ("jane", "people", "/apis", "", 200),
+        ("jane", "people", "/sealane/v1/tunnel", "", 403),
+    ] {
+        let (got, body) = c.get(name, group, path, token).await;
+        assert_eq!(got, code, "{name} {path}: {body:?}");
+    }
+    c.shutdown.cancel();
+}
+
+#[tokio::test]
+async fn a_service_account_asks_with_its_token() {
+    let c = cluster().await;
+    let accounts: kube::Api<k8s_openapi::api::core::v1::ServiceAccount> = kube::Api::default_namespaced(c.admin.clone());
+    let account = serde_json::from_value(json!({"metadata": {"name": "bot"}})).unwrap();
+    accounts.create(&kube::api::PostParams::default(), &account).await.unwrap();
+    let request = serde_json::from_value(json!({"spec": {"audiences": [config().issuer]}})).unwrap();
+    let token = accounts.create_token_request("bot", &kube::api::PostParams::default(), &request).await.unwrap();
+    let token = token.status.unwrap().token;
+    assert_eq!(c.get("", "", "/api/v1", &token).await.0, 200);
+    let (code, body) = c.get("", "", "/api/v1/namespaces/default/secrets", &token).await;
+    let status: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(code, 403);
+    assert!(status["message"].as_str().unwrap().contains("\"system:serviceaccount:default:bot\""), "{status}");
+}
+
+#[tokio::test]
+async fn logs_come_through_the_tunnel() {
+    let c = cluster().await;
+    c.pod().await;
+    c.node().await;
+    let (code, body) =
+        c.get("admin", "system:masters", "/api/v1/namespaces/default/pods/p/log?follow=true&container=c&pretty=1", "").await;
+    assert_eq!((code, &body[..]), (200, &b"/containerLogs/default/p/c?follow=true"[..]));
+}
+
+#[tokio::test]
+async fn exec_copies_bytes_both_ways() {
+    let c = cluster().await;
+    c.pod().await;
+    c.node().await;
+    let (mut stream, answer) = c.exec("command=a+b&command=c&stdin=true&stdout=true&container=c", HANDSHAKE).await;
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    let lower = answer.to_lowercase();
+    assert!(lower.contains("sec-websocket-protocol: v5.channel.k8s.io\r\n"), "{answer}");
+    assert!(answer.contains("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="), "{answer}");
+    for text in [&b"some bytes"[..], &b"\x00\xff more"[..]] {
+        stream.write_all(text).await.unwrap();
+        let mut back = vec![0; text.len()];
+        stream.read_exact(&mut back).await.unwrap();
+        assert_eq!(back, text);
+    }
+}
+
+#[tokio::test]
+async fn a_nodes_refusal_comes_on_the_error_channel() {
+    let c = cluster().await;
+    c.pod().await;
+    c.node().await;
+    let (mut stream, answer) = c.exec("command=fail", HANDSHAKE).await;
+    assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    assert_eq!(rest[0], 0x82);
+    assert!(String::from_utf8_lossy(&rest).contains("container not found"), "{rest:?}");
+}
+
+#[tokio::test]
+async fn spdy_is_refused_clearly() {
+    let c = cluster().await;
+    c.pod().await;
+    let (_, answer) = c.exec("command=a", "Connection: Upgrade\r\nUpgrade: SPDY/3.1\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+}
