@@ -90,6 +90,7 @@ proptest! {
             shown = next;
         }
         let fresh = zone(&config(), &shown);
+        prop_assert!(followed == fresh, "{followed:?}\nis not\n{fresh:?}");
         for (name, qtype) in questions() {
             let packet = query(&name, qtype, 1, None);
             let (mut one, mut other) = (Vec::new(), Vec::new());

@@ -1,12 +1,10 @@
 //! `/metrics`, `/health` and `/ready` over HTTP/1.1, one request a connection.
 
-use super::Shared;
+use super::{Shared, accept::accept};
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// The longest head of a request.
@@ -14,31 +12,14 @@ const LONGEST_HEAD: usize = 8_192;
 /// How long a request may take from end to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 const CONNECTIONS: usize = 32;
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until shutdown.
 pub(super) async fn serve(listener: TcpListener, shared: Shared) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let next = async {
-            let permit = free.clone().acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
-            () = shared.shutdown.cancelled() => return,
-            next = next => next,
-        };
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(PAUSE).await;
-            continue;
-        };
-        let shared = shared.clone();
-        tokio::spawn(async move {
-            let _permit = permit;
-            // A client that went away has nothing to complain about.
-            let _ = timeout(PATIENCE, exchange(stream, &shared)).await;
-        });
-    }
+    accept(listener, CONNECTIONS, shared, |stream, _, shared| async move {
+        // A client that went away has nothing to complain about.
+        let _ = timeout(PATIENCE, exchange(stream, &shared)).await;
+    })
+    .await;
 }
 
 async fn exchange(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {

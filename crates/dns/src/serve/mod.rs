@@ -1,5 +1,6 @@
 //! Sockets: packets in, answers out.
 
+mod accept;
 mod http;
 mod socket;
 mod tcp;

@@ -1,52 +1,27 @@
 //! Queries over TCP (RFC 7766): several on a connection, each answered in turn.
 
-use super::Shared;
+use super::{Shared, accept::accept};
 use crate::answer::{Transport, answer};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// So many connections at once; a further one waits until one ends, which takes [`IDLE`] at most.
 const CONNECTIONS: usize = 256;
 /// How long a client may take for its next query, or for taking an answer.
 const IDLE: Duration = Duration::from_secs(10);
-/// After accepting failed, for instance because all file descriptors are in use.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// Accepts until shutdown.
 pub(super) async fn serve(listener: TcpListener, shared: Shared) {
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
-    loop {
-        let next = async {
-            let permit = free.clone().acquire_owned().await;
-            (permit, listener.accept().await)
-        };
-        let (permit, accepted) = tokio::select! {
-            () = shared.shutdown.cancelled() => return,
-            next = next => next,
-        };
-        match accepted {
-            Ok((stream, client)) => {
-                let shared = shared.clone();
-                tokio::spawn(async move {
-                    let _permit = permit;
-                    let served = shared.shutdown.run_until_cancelled(converse(stream, client, &shared)).await;
-                    if let Some(Err(error)) = served {
-                        tracing::debug!(%client, %error, "a connection ended");
-                    }
-                });
-            }
-            Err(error) => {
-                tracing::warn!(%error, "accepting a connection failed");
-                tokio::time::sleep(PAUSE).await;
-            }
+    accept(listener, CONNECTIONS, shared, |stream, client, shared| async move {
+        if let Err(error) = converse(stream, client, &shared).await {
+            tracing::debug!(%client, %error, "a connection ended");
         }
-    }
+    })
+    .await;
 }
 
 /// One client: a length and a message, over and over.

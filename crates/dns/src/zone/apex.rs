@@ -7,7 +7,7 @@ use crate::wire::{Builder, Name, Owner, RecordSet, rtype};
 const REFRESH_RETRY_EXPIRE_S: [u32; 3] = [7_200, 1_800, 86_400];
 
 /// A zone's name and its SOA record.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Apex {
     pub(super) name: Name,
     /// With the name of the question as its owner.

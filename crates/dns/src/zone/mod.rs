@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub(crate) const TTL_S: u32 = 5;
 
 /// All names of a cluster at one moment. Cloning is cheap.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Zone {
     options: Arc<Options>,
     /// False before the first complete snapshot: what is not known may yet exist.

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 /// What a zone depends on besides the snapshot.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Options {
     pub(super) domain: Name,
     pub(super) in_addr: Name,

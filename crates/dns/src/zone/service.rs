@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What a Service is in DNS.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct ServiceRecords {
     view: Arc<ServiceView>,
     /// Its name in full.
@@ -17,7 +17,7 @@ pub(super) struct ServiceRecords {
     pub(super) content: Content,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// Addresses and ports.
     Addresses { a: RecordSet, aaaa: RecordSet, srv: Srv },
@@ -26,7 +26,7 @@ pub(super) enum Content {
 }
 
 /// SRV records and the addresses of their targets.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Srv {
     pub(super) records: RecordSet,
     pub(super) glue: RecordSet,
