@@ -19,7 +19,8 @@ impl ApiServer {
         for name in NAMESPACES {
             self.ensure("", "Namespace", "", json!({"metadata": {"name": name}})).await?;
         }
-        let cidrs: Vec<String> = self.config.service_cidrs.iter().map(|(a, len)| format!("{a}/{len}")).collect();
+        let cidrs: Vec<String> =
+            self.config.service_cidrs.iter().map(|(a, len)| format!("{a}/{len}")).collect();
         let cidr = json!({"metadata": {"name": "kubernetes"}, "spec": {"cidrs": cidrs}});
         self.ensure("networking.k8s.io", "ServiceCIDR", "", cidr).await?;
         for object in crate::auth::bootstrap_policy() {

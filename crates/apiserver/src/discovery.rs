@@ -13,8 +13,10 @@ fn nothing_there() -> ApiError {
 
 /// Whether something is served at a path that names no resource.
 pub(crate) fn exists(path: &str) -> bool {
-    matches!(path.trim_end_matches('/'), "" | "/api" | "/apis" | "/version" | "/healthz" | "/livez" | "/readyz")
-        || resources_at(path).is_some()
+    matches!(
+        path.trim_end_matches('/'),
+        "" | "/api" | "/apis" | "/version" | "/healthz" | "/livez" | "/readyz"
+    ) || resources_at(path).is_some()
 }
 
 /// Answers a discovery path.
@@ -22,8 +24,16 @@ pub(crate) fn answer(config: &Config, path: &str, wants: &Wants) -> Result<Respo
     if let Some(version) = aggregated(wants).filter(|_| matches!(path, "/api" | "/apis")) {
         let body = group_discovery(version, path == "/api").to_string();
         return Ok(match version {
-            "v2" => answer::bytes(200, "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList", body),
-            _ => answer::bytes(200, "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList", body),
+            "v2" => answer::bytes(
+                200,
+                "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList",
+                body,
+            ),
+            _ => answer::bytes(
+                200,
+                "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList",
+                body,
+            ),
         });
     }
     wants.json()?;
@@ -63,9 +73,10 @@ fn group_version(group: &str, version: &str) -> String {
 }
 
 fn paths() -> Vec<String> {
-    let mut paths: Vec<String> = ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut paths: Vec<String> =
+        ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+            .map(str::to_owned)
+            .to_vec();
     for (group, versions) in named_groups() {
         paths.push(format!("/apis/{group}"));
         paths.extend(versions.iter().map(|v| format!("/apis/{group}/{v}")));
@@ -188,7 +199,11 @@ fn resource_discovery(kind: &Kind, version: &str) -> Value {
         .iter()
         .map(|s| {
             let (group, v, name) = s.schema();
-            let schema = if name.is_empty() { own.clone() } else { json!({"group": group, "version": v, "kind": name}) };
+            let schema = if name.is_empty() {
+                own.clone()
+            } else {
+                json!({"group": group, "version": v, "kind": name})
+            };
             json!({"subresource": s.name(), "responseKind": schema, "verbs": s.verbs()})
         })
         .collect();

@@ -213,7 +213,12 @@ const fn kind(group: &'static str, kind: &'static str, plural: &'static str, sin
     }
 }
 
-const fn review(group: &'static str, name: &'static str, plural: &'static str, singular: &'static str) -> Kind {
+const fn review(
+    group: &'static str,
+    name: &'static str,
+    plural: &'static str,
+    singular: &'static str,
+) -> Kind {
     Kind { stored: false, namespaced: false, ..kind(group, name, plural, singular) }
 }
 
@@ -313,7 +318,12 @@ pub const KINDS: &[Kind] = &[
     review(AUTHENTICATION, "TokenReview", "tokenreviews", "tokenreview"),
     Kind {
         namespaced: true,
-        ..review(AUTHORIZATION, "LocalSubjectAccessReview", "localsubjectaccessreviews", "localsubjectaccessreview")
+        ..review(
+            AUTHORIZATION,
+            "LocalSubjectAccessReview",
+            "localsubjectaccessreviews",
+            "localsubjectaccessreview",
+        )
     },
     review(AUTHORIZATION, "SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview"),
     review(AUTHORIZATION, "SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview"),
@@ -373,7 +383,11 @@ mod tests {
         for kind in KINDS {
             for version in kind.versions {
                 let found = find(kind.group, version, kind.plural).expect("a row finds itself");
-                assert!(std::ptr::eq(found, of(kind.group, kind.kind).unwrap()), "{} is there twice", kind.kind);
+                assert!(
+                    std::ptr::eq(found, of(kind.group, kind.kind).unwrap()),
+                    "{} is there twice",
+                    kind.kind
+                );
             }
         }
         assert_eq!(group_versions()[0].0, "");

@@ -58,7 +58,12 @@ impl FieldErrorKind {
 
 impl FieldError {
     /// An error with a bad value.
-    pub fn new(kind: FieldErrorKind, field: impl Into<String>, value: &Value, detail: impl Into<String>) -> Self {
+    pub fn new(
+        kind: FieldErrorKind,
+        field: impl Into<String>,
+        value: &Value,
+        detail: impl Into<String>,
+    ) -> Self {
         Self { field: field.into(), kind, value: value.to_string(), detail: detail.into() }
     }
 
@@ -69,12 +74,22 @@ impl FieldError {
 
     /// `Required value`.
     pub fn required(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: field.into(), kind: FieldErrorKind::Required, value: String::new(), detail: detail.into() }
+        Self {
+            field: field.into(),
+            kind: FieldErrorKind::Required,
+            value: String::new(),
+            detail: detail.into(),
+        }
     }
 
     /// `Forbidden`.
     pub fn forbidden(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: field.into(), kind: FieldErrorKind::Forbidden, value: String::new(), detail: detail.into() }
+        Self {
+            field: field.into(),
+            kind: FieldErrorKind::Forbidden,
+            value: String::new(),
+            detail: detail.into(),
+        }
     }
 
     /// The text without the field: `Invalid value: 80: provided port is …`.
@@ -127,14 +142,16 @@ impl ApiError {
     #[must_use]
     pub fn conflict(group: &str, plural: &str, name: &str, why: &str) -> Self {
         let mut error = Self::about(409, "Conflict", group, plural, name, "");
-        error.message = format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(plural, group));
+        error.message =
+            format!("Operation cannot be fulfilled on {} \"{name}\": {why}", qualified(plural, group));
         error
     }
 
     /// 409 with the text of a lost optimistic lock.
     #[must_use]
     pub fn modified(group: &str, plural: &str, name: &str) -> Self {
-        let why = "the object has been modified; please apply your changes to the latest version and try again";
+        let why =
+            "the object has been modified; please apply your changes to the latest version and try again";
         Self::conflict(group, plural, name, why)
     }
 

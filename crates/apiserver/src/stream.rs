@@ -72,7 +72,9 @@ pub(crate) async fn run(
     let (accept, subprotocol) = handshake(&request)?;
     let path = path(what.name(), at, &target.container, &request.query, RUN_PARAMETERS);
     let Some(upgrade) = request.upgrade else {
-        return Err(ApiError::bad_request("this connection cannot be upgraded: exec and attach need HTTP/1.1"));
+        return Err(ApiError::bad_request(
+            "this connection cannot be upgraded: exec and attach need HTTP/1.1",
+        ));
     };
     let (to_node, from_client) = mpsc::channel::<Bytes>(16);
     let mut node_request = node_request("POST", &path, channel_body(from_client));
@@ -114,7 +116,9 @@ fn handshake(request: &Request) -> Result<(String, &'static str), ApiError> {
     }
     let key = request.header("sec-websocket-key");
     if upgrade != "websocket" || key.is_empty() || request.header("sec-websocket-version") != "13" {
-        return Err(ApiError::bad_request("you must specify at least 1 of stdin, stdout, stderr over a websocket: upgrade request required"));
+        return Err(ApiError::bad_request(
+            "you must specify at least 1 of stdin, stdout, stderr over a websocket: upgrade request required",
+        ));
     }
     let offered: Vec<&str> = request
         .headers
@@ -126,7 +130,11 @@ fn handshake(request: &Request) -> Result<(String, &'static str), ApiError> {
         .collect();
     let chosen = SUBPROTOCOLS.iter().find(|p| offered.contains(p)).copied().ok_or_else(|| {
         let served = SUBPROTOCOLS.join(", ");
-        ApiError::new(403, "Forbidden", format!("none of the subprotocols {offered:?} is served: {served} are"))
+        ApiError::new(
+            403,
+            "Forbidden",
+            format!("none of the subprotocols {offered:?} is served: {served} are"),
+        )
     })?;
     Ok((accept_key(key), chosen))
 }
@@ -169,7 +177,10 @@ async fn client_to_node(mut reader: ReadHalf<TokioIo<Upgraded>>, to_node: mpsc::
     }
 }
 
-async fn node_to_client(mut body: Incoming, mut writer: WriteHalf<TokioIo<Upgraded>>) -> Result<(), BoxError> {
+async fn node_to_client(
+    mut body: Incoming,
+    mut writer: WriteHalf<TokioIo<Upgraded>>,
+) -> Result<(), BoxError> {
     while let Some(frame) = body.frame().await {
         if let Ok(data) = frame?.into_data() {
             writer.write_all(&data).await?;
@@ -215,9 +226,11 @@ fn node_request(method: &str, path: &str, body: Body) -> http::Request<Body> {
 /// A node's error as its own Status, or as one about what it said.
 async fn node_error(response: http::Response<Incoming>) -> ApiError {
     let code = response.status().as_u16();
-    let body = response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let body =
+        response.into_body().collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let status: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    let message = status["message"].as_str().map_or_else(|| String::from_utf8_lossy(&body).into_owned(), str::to_owned);
+    let message =
+        status["message"].as_str().map_or_else(|| String::from_utf8_lossy(&body).into_owned(), str::to_owned);
     let reason = match code {
         400 => "BadRequest",
         404 => "NotFound",
@@ -251,7 +264,9 @@ fn target(pod: &Value, name: &str, wanted: &str) -> Result<Target, ApiError> {
         match (containers.as_slice(), init.is_empty()) {
             ([one], true) => one.clone(),
             ([], _) => {
-                return Err(ApiError::bad_request(format!("a container name must be specified for pod {name}")));
+                return Err(ApiError::bad_request(format!(
+                    "a container name must be specified for pod {name}"
+                )));
             }
             _ => return Err(ambiguous(name, &containers, &init)),
         }
@@ -279,7 +294,8 @@ fn ambiguous(name: &str, containers: &[String], init: &[String]) -> ApiError {
 fn check_running(pod: &Value, name: &str) -> Result<(), ApiError> {
     match pod["status"]["phase"].as_str() {
         Some(phase @ ("Succeeded" | "Failed")) => {
-            let why = format!("cannot exec into a container in a completed pod {name}; current phase is {phase}");
+            let why =
+                format!("cannot exec into a container in a completed pod {name}; current phase is {phase}");
             let mut error = ApiError::bad_request(why);
             error.details = json!({});
             Err(error)

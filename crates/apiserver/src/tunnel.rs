@@ -81,8 +81,10 @@ impl Tunnels {
         request: http::Request<Body>,
     ) -> Result<http::Response<Incoming>, ApiError> {
         let away = |why: &str| ApiError::new(502, "", format!("the node {node} cannot be reached: {why}"));
-        let mut sender =
-            self.wait(node).await.ok_or_else(|| away("it has no connection to the API server at the moment"))?;
+        let mut sender = self
+            .wait(node)
+            .await
+            .ok_or_else(|| away("it has no connection to the API server at the moment"))?;
         sender.ready().await.map_err(|e| away(&e.to_string()))?;
         match tokio::time::timeout(ANSWER_TIMEOUT, sender.send_request(request)).await {
             Ok(Ok(response)) => Ok(response),

@@ -13,7 +13,12 @@ const PUBLIC: &[&str] = &["/healthz", "/livez", "/readyz", "/version"];
 
 impl ApiServer {
     /// The user that a request comes from, after impersonation.
-    pub(super) fn authenticate(&self, headers: &HeaderMap, path: &str, peer: &Peer) -> Result<User, ApiError> {
+    pub(super) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        path: &str,
+        peer: &Peer,
+    ) -> Result<User, ApiError> {
         let user = match peer {
             Peer::InProcess(user) | Peer::Certificate(user) => user.clone(),
             Peer::Unknown => match bearer(headers) {
@@ -76,7 +81,8 @@ fn impersonated(headers: &HeaderMap) -> Result<Option<User>, ApiError> {
         ..User::default()
     };
     for (name, value) in headers {
-        let (Some(key), Ok(value)) = (name.as_str().strip_prefix("impersonate-extra-"), value.to_str()) else {
+        let (Some(key), Ok(value)) = (name.as_str().strip_prefix("impersonate-extra-"), value.to_str())
+        else {
             continue;
         };
         user.extra.entry(super::query::decode(key)).or_default().push(value.to_owned());
@@ -95,7 +101,8 @@ fn impersonated(headers: &HeaderMap) -> Result<Option<User>, ApiError> {
 fn with_implied_groups(mut user: User) -> User {
     let account = user.name.strip_prefix("system:serviceaccount:").and_then(|rest| rest.split_once(':'));
     if let Some((namespace, _)) = account.filter(|_| user.groups.is_empty()) {
-        user.groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+        user.groups =
+            vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
     }
     let implied =
         if user.name == "system:anonymous" { "system:unauthenticated" } else { "system:authenticated" };
@@ -161,7 +168,10 @@ mod tests {
         headers.remove("impersonate-group");
         headers.insert("impersonate-extra-scopes%2fx", "v".parse().unwrap());
         let user = with_implied_groups(impersonated(&headers).unwrap().unwrap());
-        assert_eq!(user.groups, ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"]);
+        assert_eq!(
+            user.groups,
+            ["system:serviceaccounts", "system:serviceaccounts:a", "system:authenticated"]
+        );
         assert_eq!(user.extra["scopes/x"], ["v"]);
     }
 }

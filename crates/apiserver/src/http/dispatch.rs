@@ -23,8 +23,16 @@ const SUBRESOURCES: &[Subresource] = &[
     Subresource::Attach,
 ];
 
+/// The media type of OpenAPI v2, by its beginning and as it is answered.
+const OPENAPI_V2: &str = "application/com.github.proto-openapi.spec.v2";
+const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
 impl ApiServer {
-    pub(super) async fn dispatch(self: &Arc<Self>, request: Request, info: Info) -> Result<Response, ApiError> {
+    pub(super) async fn dispatch(
+        self: &Arc<Self>,
+        request: Request,
+        info: Info,
+    ) -> Result<Response, ApiError> {
         if !info.resource {
             return self.other(request);
         }
@@ -102,11 +110,13 @@ impl ApiServer {
             return openapi_v3(&request, rest);
         }
         let wants = Wants::of(&request.headers);
-        if path == "/openapi/v2" {
-            // not served: v3 says all that v2 would
-            wants.json()?;
+        if path == "/openapi/v2" && wants.0.iter().any(|m| m.name.starts_with(OPENAPI_V2)) {
+            return Ok(answer::bytes(200, OPENAPI_V2_PROTOBUF, openapi_v2(&self.config.kubernetes_version)));
         }
-        if let Some(name) = ["/healthz", "/livez", "/readyz"].iter().find(|p| path == **p || path.starts_with(&format!("{p}/"))) {
+        if let Some(name) = ["/healthz", "/livez", "/readyz"]
+            .iter()
+            .find(|p| path == **p || path.starts_with(&format!("{p}/")))
+        {
             return Ok(health(&request, name));
         }
         discovery::answer(&self.config, path, &wants)
@@ -156,12 +166,29 @@ fn openapi_v3(request: &Request, rest: &str) -> Result<Response, ApiError> {
     Ok(response)
 }
 
+/// kubectl asks for version 2 where version 3 does not know a kind (one that is misspelt, or `List`), and gives up if there
+/// is none. Version 3 says all that is served, so this document names itself and no kind. It is a gnostic
+/// `openapi.v2.Document`: `swagger` (1), `info` (2) with `title` (1) and `version` (2), `paths` (8).
+fn openapi_v2(version: &str) -> Vec<u8> {
+    let field = |number: u8, bytes: &[u8]| {
+        let length =
+            u8::try_from(bytes.len()).ok().filter(|l| *l < 0x80).expect("names and versions are short");
+        [&[number << 3 | 2, length], bytes].concat()
+    };
+    let info = [field(1, b"Kubernetes"), field(2, &version.as_bytes()[..version.len().min(64)])].concat();
+    [field(1, b"2.0"), field(2, &info), field(8, b"")].concat()
+}
+
 fn not_allowed() -> ApiError {
     ApiError::new(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
 }
 
 /// The form of a review's or a subresource's schema, for decoding.
-pub(super) fn schema_of(kind: &'static Kind, version: &str, below: Option<Subresource>) -> (String, String, String) {
+pub(super) fn schema_of(
+    kind: &'static Kind,
+    version: &str,
+    below: Option<Subresource>,
+) -> (String, String, String) {
     match below.map(Subresource::schema) {
         Some((group, v, name)) if !name.is_empty() => (group.to_owned(), v.to_owned(), name.to_owned()),
         _ => (kind.group.to_owned(), version.to_owned(), kind.kind.to_owned()),

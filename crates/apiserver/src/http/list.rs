@@ -24,7 +24,14 @@ pub(super) fn represent(wants: &Wants, query: &Query, kind: &Kind, object: Value
         Form::Metadata => metadata_of(&object),
         Form::Table => {
             let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-            table::render(kind.group, kind.kind, &[object], &table_options(query, false), metadata, Timestamp::now())
+            table::render(
+                kind.group,
+                kind.kind,
+                &[object],
+                &table_options(query, false),
+                metadata,
+                Timestamp::now(),
+            )
         }
     })
 }
@@ -52,9 +59,16 @@ impl ApiServer {
             Form::Table => {
                 let objects = self.objects(at, &page)?;
                 let options = table_options(&request.query, false);
-                table::render(at.kind.group, at.kind.kind, &objects, &options, page.metadata(), Timestamp::now())
-                    .to_string()
-                    .into()
+                table::render(
+                    at.kind.group,
+                    at.kind.kind,
+                    &objects,
+                    &options,
+                    page.metadata(),
+                    Timestamp::now(),
+                )
+                .to_string()
+                .into()
             }
             Form::Metadata => {
                 let items: Vec<Value> = self.objects(at, &page)?.iter().map(metadata_of).collect();
@@ -82,7 +96,14 @@ impl ApiServer {
             timeout: query.number("timeoutSeconds")?.filter(|t| *t > 0).map(Duration::from_secs),
         };
         let watcher = self.registry.watch(at.kind, at.namespace, options)?;
-        let lines = Lines { watcher, kind: at.kind, version: at.version.to_owned(), form, query: query.clone(), rows: 0 };
+        let lines = Lines {
+            watcher,
+            kind: at.kind,
+            version: at.version.to_owned(),
+            form,
+            query: query.clone(),
+            rows: 0,
+        };
         let frames = stream::unfold(lines, |mut lines| async move {
             let line = lines.next().await?;
             Some((Ok::<_, answer::BoxError>(Frame::data(line)), lines))
@@ -105,7 +126,8 @@ pub(super) fn selector(request: &Request, at: &Location<'_>) -> Result<Selector,
 pub(super) fn list_options(request: &Request, at: &Location<'_>) -> Result<ListOptions, ApiError> {
     let query = &request.query;
     if query.get("sendInitialEvents").is_some() {
-        let error = crate::FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
+        let error =
+            crate::FieldError::forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list");
         return Err(ApiError::invalid("meta.k8s.io", "ListOptions", "", &[error]));
     }
     Ok(ListOptions {
@@ -179,7 +201,14 @@ impl Lines {
                 let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
                 let options = table_options(&self.query, self.rows > 0);
                 self.rows += 1;
-                table::render(self.kind.group, self.kind.kind, &[object], &options, metadata, Timestamp::now())
+                table::render(
+                    self.kind.group,
+                    self.kind.kind,
+                    &[object],
+                    &options,
+                    metadata,
+                    Timestamp::now(),
+                )
             }
         }
     }

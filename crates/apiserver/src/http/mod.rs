@@ -119,7 +119,9 @@ impl ApiServer {
         // held until the head of the answer is there: a watch or a log goes on without it
         let _permit = match peer {
             Peer::InProcess(_) => None,
-            Peer::Certificate(_) | Peer::Unknown => Some(self.in_flight.try_acquire().map_err(|_| too_many())?),
+            Peer::Certificate(_) | Peer::Unknown => {
+                Some(self.in_flight.try_acquire().map_err(|_| too_many())?)
+            }
         };
         self.authorize(&request, &info)?;
         if matches!(request.method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {

@@ -78,7 +78,10 @@ mod tests {
             ("/api/v1/namespaces/x/finalize", ["", "v1", "", "namespaces", "x", "finalize"]),
             ("/api/v1/namespaces/x/services", ["", "v1", "x", "services", "", ""]),
             ("/api/v1/namespaces/x/pods/p/log", ["", "v1", "x", "pods", "p", "log"]),
-            ("/apis/apps/v1/namespaces/x/deployments/d/scale", ["apps", "v1", "x", "deployments", "d", "scale"]),
+            (
+                "/apis/apps/v1/namespaces/x/deployments/d/scale",
+                ["apps", "v1", "x", "deployments", "d", "scale"],
+            ),
             (
                 "/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Anode",
                 ["rbac.authorization.k8s.io", "v1", "", "clusterroles", "system:node", ""],
@@ -89,7 +92,9 @@ mod tests {
         for path in ["/", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz", "/version"] {
             assert!(!Info::parse(path).unwrap().resource, "{path}");
         }
-        for path in ["/api/v1/namespaces/x/pods/p/exec/y", "/api/v1/namespaces/..%2f/pods", "/api/v1/nodes/.."] {
+        for path in
+            ["/api/v1/namespaces/x/pods/p/exec/y", "/api/v1/namespaces/..%2f/pods", "/api/v1/nodes/.."]
+        {
             assert_eq!(Info::parse(path).unwrap_err().code, 404, "{path}");
         }
     }

@@ -62,8 +62,12 @@ impl Query {
             Some("All") => Ok(true),
             Some(other) => {
                 let kind = crate::FieldErrorKind::NotSupported;
-                let error =
-                    crate::FieldError::new(kind, "dryRun", &serde_json::json!([other]), "supported values: \"All\"");
+                let error = crate::FieldError::new(
+                    kind,
+                    "dryRun",
+                    &serde_json::json!([other]),
+                    "supported values: \"All\"",
+                );
                 Err(ApiError::invalid("meta.k8s.io", "CreateOptions", "", &[error]))
             }
         }

@@ -21,7 +21,9 @@ impl ApiServer {
             "TokenReview" => auth::token_review(&self.authenticator, object, Timestamp::now()),
             "SelfSubjectReview" => auth::self_subject_review(user, object),
             "SubjectAccessReview" => auth::subject_access_review(authorizer, object)?,
-            "LocalSubjectAccessReview" => auth::local_subject_access_review(authorizer, at.namespace, object)?,
+            "LocalSubjectAccessReview" => {
+                auth::local_subject_access_review(authorizer, at.namespace, object)?
+            }
             "SelfSubjectAccessReview" => auth::self_subject_access_review(authorizer, user, object)?,
             "SelfSubjectRulesReview" => auth::self_subject_rules_review(authorizer, user, object)?,
             other => return Err(ApiError::internal(format_args!("nobody answers a {other}"))),

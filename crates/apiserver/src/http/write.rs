@@ -1,10 +1,10 @@
 //! POST, PUT, PATCH and DELETE.
 
+use super::Request;
 use super::accept::Wants;
 use super::answer::{self, Response};
 use super::dispatch::schema_of;
 use super::list::{list_options, represent};
-use super::Request;
 use crate::ApiServer;
 use crate::codec::{self, FieldValidation};
 use crate::kinds::{Kind, Subresource};
@@ -86,7 +86,13 @@ impl ApiServer {
     }
 
     /// Nobody grants what they do not have.
-    fn admit(&self, request: &Request, at: &Location<'_>, new: &Value, old: Option<&Value>) -> Result<(), ApiError> {
+    fn admit(
+        &self,
+        request: &Request,
+        at: &Location<'_>,
+        new: &Value,
+        old: Option<&Value>,
+    ) -> Result<(), ApiError> {
         if at.kind.group != "rbac.authorization.k8s.io" || request.user.is_master() {
             return Ok(());
         }

@@ -67,7 +67,13 @@ impl Registry {
         }
         let strategy = Self::strategy(at.kind);
         convert::to_stored(at.kind, &mut object);
-        for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "managedFields"] {
+        for field in [
+            "resourceVersion",
+            "deletionTimestamp",
+            "deletionGracePeriodSeconds",
+            "selfLink",
+            "managedFields",
+        ] {
             object::set_meta(&mut object, field, Value::Null);
         }
         object::set_meta(&mut object, "uid", json!(object::new_uid()));
@@ -89,7 +95,8 @@ impl Registry {
     /// A namespace that is not there is 404, one that is going takes nothing new.
     fn check_namespace(&self, at: &Location<'_>, name: &str) -> Result<(), ApiError> {
         let entry = self.store.get(&namespace_key(at.namespace));
-        let namespace = object::decode(&entry.ok_or_else(|| ApiError::not_found("", "namespaces", at.namespace))?)?;
+        let namespace =
+            object::decode(&entry.ok_or_else(|| ApiError::not_found("", "namespaces", at.namespace))?)?;
         if !object::is_deleting(&namespace) {
             return Ok(());
         }

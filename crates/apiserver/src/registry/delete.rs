@@ -40,7 +40,9 @@ pub(crate) struct DeleteOptions {
 impl DeleteOptions {
     /// From the body (a DeleteOptions object, or null), over which the query parameters of the same names win.
     pub(crate) fn parse(body: &Value, query: impl Fn(&str) -> Option<String>) -> Result<Self, ApiError> {
-        let number = |v: String| v.parse::<i64>().map_err(|_| ApiError::bad_request("gracePeriodSeconds must be a number"));
+        let number = |v: String| {
+            v.parse::<i64>().map_err(|_| ApiError::bad_request("gracePeriodSeconds must be a number"))
+        };
         let grace = match query("gracePeriodSeconds") {
             Some(text) => Some(number(text)?),
             None => body["gracePeriodSeconds"].as_i64(),
@@ -52,7 +54,9 @@ impl DeleteOptions {
             (Some("Foreground"), None) => Some(Propagation::Foreground),
             (Some("Orphan"), None) | (None, Some(true)) => Some(Propagation::Orphan),
             (None | Some(""), None) => None,
-            (Some(_), Some(_)) => return Err(invalid("orphanDependents and deletionPropagation cannot be both set")),
+            (Some(_), Some(_)) => {
+                return Err(invalid("orphanDependents and deletionPropagation cannot be both set"));
+            }
             (Some(_), None) => return Err(invalid("must be one of Foreground, Background, Orphan or nil")),
         };
         let precondition = |name: &str| body["preconditions"][name].as_str().map(str::to_owned);
@@ -68,7 +72,8 @@ impl DeleteOptions {
 }
 
 fn invalid(why: &str) -> ApiError {
-    let error = crate::FieldError::new(crate::FieldErrorKind::Invalid, "propagationPolicy", &Value::Null, why);
+    let error =
+        crate::FieldError::new(crate::FieldErrorKind::Invalid, "propagationPolicy", &Value::Null, why);
     ApiError::invalid("meta.k8s.io", "DeleteOptions", "", &[error])
 }
 
@@ -90,7 +95,11 @@ enum Plan {
 
 impl Registry {
     /// Deletes one object, or marks it for deletion.
-    pub(crate) async fn delete(&self, at: &Location<'_>, options: &DeleteOptions) -> Result<Deleted, ApiError> {
+    pub(crate) async fn delete(
+        &self,
+        at: &Location<'_>,
+        options: &DeleteOptions,
+    ) -> Result<Deleted, ApiError> {
         if at.kind.group.is_empty() && at.kind.kind == "Namespace" && IMMORTAL.contains(&at.name) {
             return Err(ApiError::forbidden("", "namespaces", at.name, "this namespace may not be deleted"));
         }
@@ -162,7 +171,9 @@ fn check_preconditions(at: &Location<'_>, old: &Value, options: &DeleteOptions) 
     {
         let standing = object::meta(old, field);
         if let Some(wanted) = wanted.as_deref().filter(|w| *w != standing) {
-            let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {standing}");
+            let why = format!(
+                "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {standing}"
+            );
             return Err(ApiError::conflict(at.kind.group, at.kind.plural, at.name, &why));
         }
     }
@@ -244,7 +255,12 @@ mod tests {
     }
 
     fn planned(kind: &str, old: &Value, body: &Value) -> Plan {
-        plan(crate::kinds::of("", kind).unwrap(), old, &options(body), "2026-11-23T12:00:00Z".parse().unwrap())
+        plan(
+            crate::kinds::of("", kind).unwrap(),
+            old,
+            &options(body),
+            "2026-11-23T12:00:00Z".parse().unwrap(),
+        )
     }
 
     #[test]
@@ -252,7 +268,8 @@ mod tests {
         let cm = json!({"metadata": {"name": "a"}});
         assert_eq!(planned("ConfigMap", &cm, &json!({})), Plan::Remove);
         assert_eq!(planned("ConfigMap", &cm, &json!({"gracePeriodSeconds": 30})), Plan::Remove);
-        let Plan::Mark(marked) = planned("ConfigMap", &cm, &json!({"propagationPolicy": "Foreground"})) else {
+        let Plan::Mark(marked) = planned("ConfigMap", &cm, &json!({"propagationPolicy": "Foreground"}))
+        else {
             panic!("foreground marks");
         };
         assert_eq!(marked["metadata"]["finalizers"], json!(["foregroundDeletion"]));
@@ -297,7 +314,8 @@ mod tests {
         ] {
             assert_eq!(DeleteOptions::parse(&body, |_| None).unwrap_err().code, 422);
         }
-        let options = DeleteOptions::parse(&json!({}), |q| (q == "gracePeriodSeconds").then(|| "-1".to_owned()));
+        let options =
+            DeleteOptions::parse(&json!({}), |q| (q == "gracePeriodSeconds").then(|| "-1".to_owned()));
         assert_eq!(options.unwrap().grace, Some(1));
     }
 }

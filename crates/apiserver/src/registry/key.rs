@@ -13,5 +13,9 @@ pub(crate) fn resource_prefix(group: &str, plural: &str) -> String {
 #[must_use]
 pub(crate) fn object_key(group: &str, plural: &str, namespace: &str, name: &str) -> Key {
     let prefix = resource_prefix(group, plural);
-    if namespace.is_empty() { format!("{prefix}{name}").into() } else { format!("{prefix}{namespace}/{name}").into() }
+    if namespace.is_empty() {
+        format!("{prefix}{name}").into()
+    } else {
+        format!("{prefix}{namespace}/{name}").into()
+    }
 }

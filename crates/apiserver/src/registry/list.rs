@@ -78,7 +78,8 @@ impl Registry {
         };
         let mut entries: Vec<Entry> = Vec::new();
         loop {
-            let range = self.store.range(&prefix, start.as_deref(), chunk, at).map_err(|e| expired(&e, options))?;
+            let range =
+                self.store.range(&prefix, start.as_deref(), chunk, at).map_err(|e| expired(&e, options))?;
             at = Some(range.revision);
             let last = range.entries.last().map(|e| e.key.to_string());
             let mut remaining = range.remaining;
@@ -99,7 +100,11 @@ impl Registry {
     }
 
     /// The revision to read at, and the key to start after.
-    fn start(&self, options: &ListOptions, prefix: &str) -> Result<(Option<Revision>, Option<String>), ApiError> {
+    fn start(
+        &self,
+        options: &ListOptions,
+        prefix: &str,
+    ) -> Result<(Option<Revision>, Option<String>), ApiError> {
         let wanted = parse_revision(&options.resource_version)?;
         if let Some(token) = &options.after {
             if wanted.is_some_and(|w| w != 0) {
@@ -125,10 +130,13 @@ impl Registry {
 
 fn bad_match(given: &str) -> ApiError {
     let why = match given {
-        "Exact" | "NotOlderThan" => "resourceVersionMatch is forbidden unless a resourceVersion that it fits is provided",
+        "Exact" | "NotOlderThan" => {
+            "resourceVersionMatch is forbidden unless a resourceVersion that it fits is provided"
+        }
         _ => "supported values: \"Exact\", \"NotOlderThan\", \"\"",
     };
-    let error = crate::FieldError::new(crate::FieldErrorKind::Forbidden, "resourceVersionMatch", &json!(given), why);
+    let error =
+        crate::FieldError::new(crate::FieldErrorKind::Forbidden, "resourceVersionMatch", &json!(given), why);
     ApiError::invalid("meta.k8s.io", "ListOptions", "", &[error])
 }
 
@@ -141,7 +149,8 @@ fn page(
     prefix: &str,
 ) -> Page {
     let more = remaining > 0 && !last.is_empty();
-    let next = if more { token(revision, last.strip_prefix(prefix).unwrap_or_default()) } else { String::new() };
+    let next =
+        if more { token(revision, last.strip_prefix(prefix).unwrap_or_default()) } else { String::new() };
     // with a selector nobody knows how many of the rest are selected
     Page { entries, revision, next, remaining: options.selector.is_empty().then_some(remaining) }
 }

@@ -116,7 +116,11 @@ fn name_errors(rule: NameRule, name: &str) -> Vec<String> {
         NameRule::Label1035 => label_1035_errors(name),
         NameRule::PathSegment => match name {
             "." | ".." => vec![format!("may not be '{name}'")],
-            _ => ["/", "%"].iter().filter(|c| name.contains(**c)).map(|c| format!("may not contain '{c}'")).collect(),
+            _ => ["/", "%"]
+                .iter()
+                .filter(|c| name.contains(**c))
+                .map(|c| format!("may not contain '{c}'"))
+                .collect(),
         },
         NameRule::Address => match name.parse::<std::net::IpAddr>() {
             Ok(ip) if ip.to_string() == name => Vec::new(),
@@ -174,8 +178,13 @@ fn owner_errors(owners: &Value) -> Vec<FieldError> {
     for owner in owners.as_array().into_iter().flatten() {
         for field in ["apiVersion", "kind", "name", "uid"] {
             if owner[field].as_str().unwrap_or_default().is_empty() {
-                let detail = if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
-                errors.push(FieldError::invalid(format!("metadata.ownerReferences.{field}"), &owner[field], detail));
+                let detail =
+                    if field == "apiVersion" { "version must not be empty" } else { "must not be empty" };
+                errors.push(FieldError::invalid(
+                    format!("metadata.ownerReferences.{field}"),
+                    &owner[field],
+                    detail,
+                ));
             }
         }
         controllers += u32::from(owner["controller"] == json!(true));
@@ -222,7 +231,13 @@ mod tests {
         let fields: Vec<&str> = errors.iter().map(|e| e.field.as_str()).collect();
         assert_eq!(
             fields,
-            ["metadata.name", "metadata.labels", "metadata.labels", "metadata.finalizers", "metadata.ownerReferences.uid"]
+            [
+                "metadata.name",
+                "metadata.labels",
+                "metadata.labels",
+                "metadata.finalizers",
+                "metadata.ownerReferences.uid"
+            ]
         );
         assert!(errors[0].detail.starts_with("a DNS-1035 label must consist"));
     }

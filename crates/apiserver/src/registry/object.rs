@@ -34,7 +34,11 @@ pub(crate) fn encode(object: &Value) -> Bytes {
     out.into()
 }
 
-fn write_fields<'a>(out: &mut Vec<u8>, fields: impl Iterator<Item = (&'a String, &'a Value)>, mut first: bool) {
+fn write_fields<'a>(
+    out: &mut Vec<u8>,
+    fields: impl Iterator<Item = (&'a String, &'a Value)>,
+    mut first: bool,
+) {
     for (name, value) in fields {
         if !first {
             out.push(b',');

@@ -29,7 +29,11 @@ pub(crate) fn apply_scale(object: &Value, scale: &Value) -> Result<Value, ApiErr
         value => value.as_i64().ok_or_else(|| ApiError::bad_request("spec.replicas must be a number"))?,
     };
     if replicas < 0 {
-        let error = crate::FieldError::invalid("spec.replicas", &json!(replicas), "must be greater than or equal to 0");
+        let error = crate::FieldError::invalid(
+            "spec.replicas",
+            &json!(replicas),
+            "must be greater than or equal to 0",
+        );
         return Err(ApiError::invalid("autoscaling", "Scale", object::meta(scale, "name"), &[error]));
     }
     let mut new = object.clone();
@@ -51,7 +55,8 @@ fn selector_text(selector: &Value) -> String {
     }
     for e in selector["matchExpressions"].as_array().into_iter().flatten() {
         let key = e["key"].as_str().unwrap_or_default();
-        let values: Vec<&str> = e["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let values: Vec<&str> =
+            e["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         let values = values.join(",");
         terms.push(match e["operator"].as_str().unwrap_or_default() {
             "In" => format!("{key} in ({values})"),

@@ -92,7 +92,8 @@ fn check_identity(at: &Location<'_>, old: &Value, new: &Value) -> Result<(), Api
     let revision = object::meta(new, "resourceVersion");
     if !revision.is_empty() && revision != object::meta(old, "resourceVersion") {
         if revision.parse::<u64>().is_err() {
-            let error = crate::FieldError::invalid("metadata.resourceVersion", &json!(revision), "must be a number");
+            let error =
+                crate::FieldError::invalid("metadata.resourceVersion", &json!(revision), "must be a number");
             return Err(ApiError::invalid(at.kind.group, at.kind.kind, at.name, &[error]));
         }
         return Err(at.modified());
@@ -107,9 +108,18 @@ fn prepare(at: &Location<'_>, old: &Value, new: Value, part: Part) -> Result<Val
         Part::Main | Part::Other => new,
     };
     let strategy: &dyn Strategy = Registry::strategy(at.kind);
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "namespace",
-        "resourceVersion", "generation", "generateName", "selfLink", "managedFields"]
-    {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "namespace",
+        "resourceVersion",
+        "generation",
+        "generateName",
+        "selfLink",
+        "managedFields",
+    ] {
         object::set_meta(&mut new, field, old["metadata"][field].clone());
     }
     if part == Part::Main && at.kind.has(crate::kinds::Subresource::Status) {
@@ -137,7 +147,9 @@ fn new_finalizer_errors(old: &Value, new: &Value) -> Option<crate::FieldError> {
     if added.is_empty() {
         return None;
     }
-    let why = format!("no new finalizers can be added if the object is being deleted, found new finalizers {added:?}");
+    let why = format!(
+        "no new finalizers can be added if the object is being deleted, found new finalizers {added:?}"
+    );
     Some(crate::FieldError::forbidden("metadata.finalizers", why))
 }
 

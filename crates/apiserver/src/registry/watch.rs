@@ -38,7 +38,10 @@ pub(crate) enum WatchEvent {
     Added(Entry),
     Modified(Entry),
     Deleted(Entry),
-    Bookmark { revision: Revision, initial_end: bool },
+    Bookmark {
+        revision: Revision,
+        initial_end: bool,
+    },
     /// The last one.
     Error(ApiError),
 }
@@ -59,7 +62,12 @@ pub(crate) struct Watcher {
 
 impl Registry {
     /// Starts a watch of a kind in a namespace (empty: in all).
-    pub(crate) fn watch(&self, kind: &Kind, namespace: &str, options: WatchOptions) -> Result<Watcher, ApiError> {
+    pub(crate) fn watch(
+        &self,
+        kind: &Kind,
+        namespace: &str,
+        options: WatchOptions,
+    ) -> Result<Watcher, ApiError> {
         let wanted = parse_revision(&options.resource_version)?.unwrap_or(0);
         check_match(&options)?;
         let initial = options.initial_events.unwrap_or(wanted == 0);
@@ -169,7 +177,12 @@ fn project(selector: &Selector, event: &Event) -> Option<WatchEvent> {
 }
 
 /// The annotation of the bookmark that ends the initial events.
-pub(crate) fn bookmark(api_version: &str, kind: &str, revision: Revision, initial_end: bool) -> serde_json::Value {
+pub(crate) fn bookmark(
+    api_version: &str,
+    kind: &str,
+    revision: Revision,
+    initial_end: bool,
+) -> serde_json::Value {
     let mut metadata = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
     if initial_end {
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});

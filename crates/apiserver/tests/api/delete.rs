@@ -10,7 +10,12 @@ const PODS: &str = "/api/v1/namespaces/default/pods";
 async fn the_answer_is_a_status_or_the_object() {
     let s = server().await;
     let map = s.make(MAPS, &json!({"metadata": {"name": "a"}})).await;
-    let answer = s.delete(&format!("{MAPS}/a"), &json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"})).await;
+    let answer = s
+        .delete(
+            &format!("{MAPS}/a"),
+            &json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}),
+        )
+        .await;
     assert_eq!(
         answer.json,
         json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
@@ -30,9 +35,11 @@ async fn finalizers_hold_an_object() {
     let marked = s.delete(&one, &json!({})).await.json;
     assert!(marked["metadata"]["deletionTimestamp"].is_string());
     // no new finalizer, no change of the mark
-    let more = s.merge(&one, &json!({"metadata": {"finalizers": ["example.com/hold", "example.com/more"]}})).await;
+    let more =
+        s.merge(&one, &json!({"metadata": {"finalizers": ["example.com/hold", "example.com/more"]}})).await;
     assert_eq!(more.code, 422, "{}", more.text);
-    let unmark = s.merge(&one, &json!({"metadata": {"deletionTimestamp": null}, "data": {"a": "b"}})).await.json;
+    let unmark =
+        s.merge(&one, &json!({"metadata": {"deletionTimestamp": null}, "data": {"a": "b"}})).await.json;
     assert_eq!(unmark["metadata"]["deletionTimestamp"], marked["metadata"]["deletionTimestamp"]);
     assert_eq!(s.get(&one).await.code, 200);
     // the last finalizer goes, and with it the object
@@ -47,7 +54,10 @@ async fn propagation_becomes_a_finalizer() {
         s.make(MAPS, &json!({"metadata": {"name": "a"}})).await;
         let marked = s.delete(&format!("{MAPS}/a?propagationPolicy={policy}"), &json!({})).await.json;
         assert_eq!(marked["metadata"]["finalizers"], json!([finalizer]));
-        assert_eq!(s.delete(&format!("{MAPS}/a?propagationPolicy=Background"), &json!({})).await.json["status"], "Success");
+        assert_eq!(
+            s.delete(&format!("{MAPS}/a?propagationPolicy=Background"), &json!({})).await.json["status"],
+            "Success"
+        );
     }
     assert_eq!(s.delete(&format!("{MAPS}/a?propagationPolicy=Sideways"), &json!({})).await.code, 422);
 }
@@ -73,7 +83,8 @@ async fn a_running_pod_is_given_grace() {
     assert_eq!(s.delete(&format!("{PODS}/p"), &json!({"gracePeriodSeconds": 0})).await.code, 200);
     assert_eq!(s.get(&format!("{PODS}/p")).await.code, 404);
     // nobody runs a Pod without a node
-    s.make(PODS, &json!({"metadata": {"name": "q"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})).await;
+    s.make(PODS, &json!({"metadata": {"name": "q"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}))
+        .await;
     assert_eq!(s.delete(&format!("{PODS}/q"), &json!({})).await.json["kind"], "Pod");
     assert_eq!(s.get(&format!("{PODS}/q")).await.code, 404);
 }

@@ -9,7 +9,10 @@ async fn both_forms_name_the_same_kinds() {
     let s = server().await;
     let accept = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
     let core = s.get_as("/api", accept).await;
-    assert_eq!(core.headers["content-type"], "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList");
+    assert_eq!(
+        core.headers["content-type"],
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+    );
     let named = s.get_as("/apis", accept).await.json;
     let mut items = core.json["items"].as_array().unwrap().clone();
     items.extend(named["items"].as_array().unwrap().iter().cloned());
@@ -24,7 +27,8 @@ async fn both_forms_name_the_same_kinds() {
                 let plural = resource["resource"].as_str().unwrap();
                 plain.push(plural.to_owned());
                 let below = resource["subresources"].as_array().cloned().unwrap_or_default();
-                plain.extend(below.iter().map(|b| format!("{plural}/{}", b["subresource"].as_str().unwrap())));
+                plain
+                    .extend(below.iter().map(|b| format!("{plural}/{}", b["subresource"].as_str().unwrap())));
             }
             let listed: Vec<&str> =
                 old["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
@@ -47,7 +51,8 @@ async fn other_paths() {
     }
     let version = s.get("/version").await.json;
     assert_eq!((version["major"].as_str(), version["minor"].as_str()), (Some("1"), Some("33")));
-    assert_eq!(s.get_as("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf").await.code, 406);
+    let v2 = s.get_as("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf").await;
+    assert_eq!(v2.text, "\n\x032.0\x12\x15\n\nKubernetes\x12\x07v1.33.0B\0");
     assert_eq!(s.get("/openapi/v2").await.code, 404);
     let index = s.get("/openapi/v3").await.json;
     let url = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap().to_owned();
@@ -77,7 +82,8 @@ async fn what_a_user_may_do() {
     assert_eq!(send(&nobody, get("/api/v1/namespaces/default/pods")).await.code, 200);
     assert_eq!(send(&nobody, get("/api/v1/namespaces/default/secrets")).await.code, 403);
     // impersonation: who may, and as whom
-    let as_jane = |path: &str| Request::get(path).header("impersonate-user", "jane").body(Vec::new()).unwrap();
+    let as_jane =
+        |path: &str| Request::get(path).header("impersonate-user", "jane").body(Vec::new()).unwrap();
     assert_eq!(send(&nobody, as_jane("/api")).await.code, 403);
     assert_eq!(send(&s.admin, as_jane("/api/v1/namespaces/default/pods")).await.code, 403);
 }

@@ -8,21 +8,28 @@ use serde_json::{Value, json};
 /// A valid object of a kind, without name.
 fn sample(kind: &Kind) -> Value {
     let labels = json!({"app": "x"});
-    let template = json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let template =
+        json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     let workload = json!({"selector": {"matchLabels": labels}, "template": template});
     let subject = json!([{"kind": "User", "apiGroup": "rbac.authorization.k8s.io", "name": "jane"}]);
     let role = |kind: &str| json!({"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "view"});
     match (kind.group, kind.kind) {
         ("", "Pod") => json!({"spec": template["spec"]}),
         ("", "Service") => json!({"spec": {"ports": [{"port": 80}], "selector": labels}}),
-        ("", "Event") => json!({"involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"}, "reason": "R",
-            "type": "Normal", "source": {"component": "c"}}),
-        ("events.k8s.io", _) => json!({"regarding": {"kind": "Pod", "name": "p", "namespace": "default"}, "reason": "R",
+        ("", "Event") => {
+            json!({"involvedObject": {"kind": "Pod", "name": "p", "namespace": "default"}, "reason": "R",
+            "type": "Normal", "source": {"component": "c"}})
+        }
+        ("events.k8s.io", _) => {
+            json!({"regarding": {"kind": "Pod", "name": "p", "namespace": "default"}, "reason": "R",
             "type": "Normal", "action": "A", "eventTime": "2026-11-23T12:00:00.000000Z", "reportingController": "c.io/c",
-            "reportingInstance": "c-1"}),
+            "reportingInstance": "c-1"})
+        }
         ("apps", _) => json!({"spec": workload}),
         (_, "EndpointSlice") => json!({"addressType": "IPv4", "endpoints": [], "ports": []}),
-        (_, "IPAddress") => json!({"spec": {"parentRef": {"resource": "services", "namespace": "default", "name": "s"}}}),
+        (_, "IPAddress") => {
+            json!({"spec": {"parentRef": {"resource": "services", "namespace": "default", "name": "s"}}})
+        }
         (_, "ServiceCIDR") => json!({"spec": {"cidrs": ["10.97.0.0/16"]}}),
         (_, "ClusterRoleBinding") => json!({"subjects": subject, "roleRef": role("ClusterRole")}),
         (_, "RoleBinding") => json!({"subjects": subject, "roleRef": role("Role")}),
@@ -31,7 +38,11 @@ fn sample(kind: &Kind) -> Value {
 }
 
 fn path(kind: &Kind, version: &str) -> String {
-    let root = if kind.group.is_empty() { format!("/api/{version}") } else { format!("/apis/{}/{version}", kind.group) };
+    let root = if kind.group.is_empty() {
+        format!("/api/{version}")
+    } else {
+        format!("/apis/{}/{version}", kind.group)
+    };
     let namespace = if kind.namespaced { "/namespaces/default" } else { "" };
     format!("{root}{namespace}/{}", kind.plural)
 }
@@ -62,7 +73,12 @@ async fn ask(s: &Server, kind: &Kind, version: &str) {
     // a bad name, and none
     let bad = if kind.names == NameRule::PathSegment { "a%b" } else { "No_Name" };
     let invalid = s.post(&path, &named(kind, bad)).await;
-    assert_eq!((invalid.code, invalid.json["reason"].as_str()), (422, Some("Invalid")), "{what}: {}", invalid.text);
+    assert_eq!(
+        (invalid.code, invalid.json["reason"].as_str()),
+        (422, Some("Invalid")),
+        "{what}: {}",
+        invalid.text
+    );
     assert_eq!(s.post(&path, &sample(kind)).await.code, 422, "{what} without a name");
     // watched
     let event = events.next().await.unwrap();

@@ -7,14 +7,23 @@ use serde_json::json;
 const MAPS: &str = "/api/v1/namespaces/default/configmaps";
 
 fn names(list: &serde_json::Value) -> Vec<String> {
-    list["items"].as_array().unwrap().iter().map(|o| o["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+    list["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|o| o["metadata"]["name"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[tokio::test]
 async fn pages_are_of_one_revision() {
     let s = server().await;
     for name in ["a", "b", "c", "d", "e"] {
-        s.make(MAPS, &json!({"metadata": {"name": name, "labels": {"odd": (name != "b" && name != "d").to_string()}}})).await;
+        s.make(
+            MAPS,
+            &json!({"metadata": {"name": name, "labels": {"odd": (name != "b" && name != "d").to_string()}}}),
+        )
+        .await;
     }
     let first = s.get(&format!("{MAPS}?limit=2")).await.json;
     assert_eq!(first["kind"], "ConfigMapList");
@@ -36,8 +45,12 @@ async fn pages_are_of_one_revision() {
     assert_eq!(names(&first), ["a"]);
     assert!(first["metadata"]["remainingItemCount"].is_null());
     let token = first["metadata"]["continue"].as_str().unwrap();
-    assert_eq!(names(&s.get(&format!("{MAPS}?labelSelector=odd%3Dtrue&continue={token}")).await.json), ["c", "e"]);
+    assert_eq!(
+        names(&s.get(&format!("{MAPS}?labelSelector=odd%3Dtrue&continue={token}")).await.json),
+        ["c", "e"]
+    );
     // a token of a revision that is gone
+    s.make(MAPS, &json!({"metadata": {"name": "f"}})).await;
     s.store.compact(s.store.revision()).await.unwrap();
     let answer = s.get(&format!("{MAPS}?limit=2&continue={token}")).await;
     assert_eq!((answer.code, answer.json["reason"].as_str()), (410, Some("Expired")));
@@ -63,7 +76,10 @@ async fn lists_select() {
         assert_eq!(names(&list.json), expected, "{query}");
     }
     let answer = s.get(&format!("{MAPS}?fieldSelector=data.x%3D1")).await;
-    assert_eq!((answer.code, answer.json["message"].as_str()), (400, Some("field label not supported: data.x")));
+    assert_eq!(
+        (answer.code, answer.json["message"].as_str()),
+        (400, Some("field label not supported: data.x"))
+    );
     assert_eq!(s.get(&format!("{MAPS}?labelSelector=a%20b")).await.code, 400);
 }
 
@@ -76,12 +92,21 @@ async fn lists_at_a_revision() {
     let exact = s.get(&format!("{MAPS}?resourceVersion={at}&resourceVersionMatch=Exact")).await.json;
     assert_eq!(names(&exact), ["a"]);
     assert_eq!(exact["metadata"]["resourceVersion"], at);
-    for query in [format!("resourceVersion={at}"), "resourceVersion=0".into(), format!("resourceVersion={at}&resourceVersionMatch=NotOlderThan")] {
+    for query in [
+        format!("resourceVersion={at}"),
+        "resourceVersion=0".into(),
+        format!("resourceVersion={at}&resourceVersionMatch=NotOlderThan"),
+    ] {
         assert_eq!(names(&s.get(&format!("{MAPS}?{query}")).await.json), ["a", "b"], "{query}");
     }
     let future = s.get(&format!("{MAPS}?resourceVersion=99999999")).await;
     assert_eq!((future.code, future.json["reason"].as_str()), (504, Some("Timeout")));
-    for query in ["resourceVersion=abc", "resourceVersionMatch=Exact", "resourceVersionMatch=Exact&resourceVersion=0", "sendInitialEvents=true"] {
+    for query in [
+        "resourceVersion=abc",
+        "resourceVersionMatch=Exact",
+        "resourceVersionMatch=Exact&resourceVersion=0",
+        "sendInitialEvents=true",
+    ] {
         assert_eq!(s.get(&format!("{MAPS}?{query}")).await.code, 422, "{query}");
     }
 }

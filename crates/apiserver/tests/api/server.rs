@@ -10,21 +10,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// A cluster's API with an administrator's client.
-pub struct Server {
-    pub api: Arc<ApiServer>,
-    pub admin: kube::Client,
-    pub store: Arc<MemoryStore>,
+pub(crate) struct Server {
+    pub(crate) api: Arc<ApiServer>,
+    pub(crate) admin: kube::Client,
+    pub(crate) store: Arc<MemoryStore>,
 }
 
 /// An answer.
-pub struct Answer {
-    pub code: u16,
-    pub headers: http::HeaderMap,
-    pub text: String,
-    pub json: Value,
+pub(crate) struct Answer {
+    pub(crate) code: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) text: String,
+    pub(crate) json: Value,
 }
 
-pub fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         service_cidrs: vec![("10.96.0.0".parse().unwrap(), 16)],
         node_ports: 30000..=32767,
@@ -44,19 +44,24 @@ fn token_key() -> Vec<u8> {
 }
 
 /// A bootstrapped server.
-pub async fn server() -> Server {
+pub(crate) async fn server() -> Server {
     let store = Arc::new(MemoryStore::new());
     let api = ApiServer::new(config(), store.clone());
     api.bootstrap().await.unwrap();
     let admin = api.client("admin", &["system:masters"]);
     let server = Server { api, admin, store };
     // as the service-account controller does
-    server.make("/api/v1/namespaces/default/serviceaccounts", &serde_json::json!({"metadata": {"name": "default"}})).await;
+    server
+        .make(
+            "/api/v1/namespaces/default/serviceaccounts",
+            &serde_json::json!({"metadata": {"name": "default"}}),
+        )
+        .await;
     server
 }
 
 /// Sends a request as a client.
-pub async fn send(client: &kube::Client, request: Request<Vec<u8>>) -> Answer {
+pub(crate) async fn send(client: &kube::Client, request: Request<Vec<u8>>) -> Answer {
     let (parts, body) = request.into_parts();
     let request = Request::from_parts(parts, kube::client::Body::from(body));
     let response = client.send(request).await.unwrap();
@@ -68,49 +73,49 @@ pub async fn send(client: &kube::Client, request: Request<Vec<u8>>) -> Answer {
 }
 
 impl Server {
-    pub async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.get_as(path, "application/json").await
     }
 
-    pub async fn get_as(&self, path: &str, accept: &str) -> Answer {
+    pub(crate) async fn get_as(&self, path: &str, accept: &str) -> Answer {
         let request = Request::get(path).header("accept", accept).body(Vec::new()).unwrap();
         send(&self.admin, request).await
     }
 
-    pub async fn write(&self, method: &str, path: &str, content_type: &str, body: &Value) -> Answer {
+    pub(crate) async fn write(&self, method: &str, path: &str, content_type: &str, body: &Value) -> Answer {
         let request = Request::builder().method(method).uri(path).header("content-type", content_type);
         send(&self.admin, request.body(body.to_string().into_bytes()).unwrap()).await
     }
 
-    pub async fn post(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
         self.write("POST", path, "application/json", body).await
     }
 
-    pub async fn put(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Answer {
         self.write("PUT", path, "application/json", body).await
     }
 
-    pub async fn merge(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn merge(&self, path: &str, body: &Value) -> Answer {
         self.write("PATCH", path, "application/merge-patch+json", body).await
     }
 
-    pub async fn delete(&self, path: &str, body: &Value) -> Answer {
+    pub(crate) async fn delete(&self, path: &str, body: &Value) -> Answer {
         self.write("DELETE", path, "application/json", body).await
     }
 
     /// Creates and returns the object.
-    pub async fn make(&self, path: &str, body: &Value) -> Value {
+    pub(crate) async fn make(&self, path: &str, body: &Value) -> Value {
         let answer = self.post(path, body).await;
         assert_eq!(answer.code, 201, "POST {path}: {}", answer.text);
         answer.json
     }
 
     /// A running watch.
-    pub async fn watch(&self, path: &str) -> Events {
+    pub(crate) async fn watch(&self, path: &str) -> Events {
         self.watch_as(path, "application/json").await
     }
 
-    pub async fn watch_as(&self, path: &str, accept: &str) -> Events {
+    pub(crate) async fn watch_as(&self, path: &str, accept: &str) -> Events {
         let request = Request::get(path).header("accept", accept).body(kube::client::Body::empty()).unwrap();
         let response = self.admin.send(request).await.unwrap();
         assert_eq!(response.status(), 200, "GET {path}");
@@ -119,14 +124,14 @@ impl Server {
 }
 
 /// The events of a watch.
-pub struct Events {
+pub(crate) struct Events {
     body: futures::stream::BoxStream<'static, Result<bytes::Bytes, kube::Error>>,
     rest: Vec<u8>,
 }
 
 impl Events {
     /// The next event; `None` at the end.
-    pub async fn next(&mut self) -> Option<Value> {
+    pub(crate) async fn next(&mut self) -> Option<Value> {
         loop {
             if let Some(end) = self.rest.iter().position(|b| *b == b'\n') {
                 let line: Vec<u8> = self.rest.drain(..=end).collect();
@@ -141,7 +146,7 @@ impl Events {
     }
 
     /// The next event as `ADDED name`.
-    pub async fn next_name(&mut self) -> String {
+    pub(crate) async fn next_name(&mut self) -> String {
         let event = self.next().await.expect("the watch goes on");
         let name = event["object"]["metadata"]["name"].as_str().unwrap_or_default();
         format!("{} {name}", event["type"].as_str().unwrap_or_default())

@@ -27,11 +27,16 @@ struct Cluster {
     shutdown: CancellationToken,
 }
 
-fn issue(issuer: &Issuer<'static, KeyPair>, name: &str, group: &str) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+fn issue(
+    issuer: &Issuer<'static, KeyPair>,
+    name: &str,
+    group: &str,
+) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
     params.distinguished_name.push(DnType::OrganizationName, group);
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     let key = KeyPair::generate().unwrap();
     let certificate = params.signed_by(&key, issuer).unwrap().der().clone();
     (certificate, PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
@@ -85,7 +90,8 @@ impl Cluster {
     }
 
     async fn get(&self, name: &str, group: &str, path: &str, token: &str) -> (u16, Bytes) {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(self.connect(name, group).await)).await.unwrap();
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(self.connect(name, group).await)).await.unwrap();
         tokio::spawn(connection);
         let mut request = http::Request::get(path).header("host", "localhost");
         if !token.is_empty() {
@@ -98,7 +104,9 @@ impl Cluster {
     /// A node that echoes: its tunnel stands when this returns.
     async fn node(&self) {
         let (mut sender, connection) =
-            http1::handshake(TokioIo::new(self.connect("system:node:node-1", "system:nodes").await)).await.unwrap();
+            http1::handshake(TokioIo::new(self.connect("system:node:node-1", "system:nodes").await))
+                .await
+                .unwrap();
         tokio::spawn(connection.with_upgrades());
         let request = http::Request::get("/sealane/v1/tunnel")
             .header("host", "localhost")
@@ -108,20 +116,28 @@ impl Cluster {
         assert_eq!(response.status(), 101);
         let upgraded = hyper::upgrade::on(response).await.unwrap();
         let service = hyper::service::service_fn(|request| async { Ok::<_, hyper::Error>(echo(request)) });
-        tokio::spawn(hyper::server::conn::http2::Builder::new(TokioExecutor::new()).serve_connection(upgraded, service));
+        tokio::spawn(
+            hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+                .serve_connection(upgraded, service),
+        );
     }
 
     async fn pod(&self) {
         let pod: k8s_openapi::api::core::v1::Pod = serde_json::from_value(json!({"metadata": {"name": "p"},
             "spec": {"nodeName": "node-1", "containers": [{"name": "c", "image": "i"}]}}))
         .unwrap();
-        kube::Api::default_namespaced(self.admin.clone()).create(&kube::api::PostParams::default(), &pod).await.unwrap();
+        kube::Api::default_namespaced(self.admin.clone())
+            .create(&kube::api::PostParams::default(), &pod)
+            .await
+            .unwrap();
     }
 
     /// Asks for an exec and returns the connection and what came first.
     async fn exec(&self, query: &str, headers: &str) -> (Tls, String) {
         let mut stream = self.connect("admin", "system:masters").await;
-        let head = format!("GET /api/v1/namespaces/default/pods/p/exec?{query} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n");
+        let head = format!(
+            "GET /api/v1/namespaces/default/pods/p/exec?{query} HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"
+        );
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n\r\n") {
@@ -173,17 +189,22 @@ async fn who_one_is() {
 #[tokio::test]
 async fn a_service_account_asks_with_its_token() {
     let c = cluster().await;
-    let accounts: kube::Api<k8s_openapi::api::core::v1::ServiceAccount> = kube::Api::default_namespaced(c.admin.clone());
+    let accounts: kube::Api<k8s_openapi::api::core::v1::ServiceAccount> =
+        kube::Api::default_namespaced(c.admin.clone());
     let account = serde_json::from_value(json!({"metadata": {"name": "bot"}})).unwrap();
     accounts.create(&kube::api::PostParams::default(), &account).await.unwrap();
     let request = serde_json::from_value(json!({"spec": {"audiences": [config().issuer]}})).unwrap();
-    let token = accounts.create_token_request("bot", &kube::api::PostParams::default(), &request).await.unwrap();
+    let token =
+        accounts.create_token_request("bot", &kube::api::PostParams::default(), &request).await.unwrap();
     let token = token.status.unwrap().token;
     assert_eq!(c.get("", "", "/api/v1", &token).await.0, 200);
     let (code, body) = c.get("", "", "/api/v1/namespaces/default/secrets", &token).await;
     let status: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(code, 403);
-    assert!(status["message"].as_str().unwrap().contains("\"system:serviceaccount:default:bot\""), "{status}");
+    assert!(
+        status["message"].as_str().unwrap().contains("\"system:serviceaccount:default:bot\""),
+        "{status}"
+    );
 }
 
 #[tokio::test]
@@ -191,8 +212,14 @@ async fn logs_come_through_the_tunnel() {
     let c = cluster().await;
     c.pod().await;
     c.node().await;
-    let (code, body) =
-        c.get("admin", "system:masters", "/api/v1/namespaces/default/pods/p/log?follow=true&container=c&pretty=1", "").await;
+    let (code, body) = c
+        .get(
+            "admin",
+            "system:masters",
+            "/api/v1/namespaces/default/pods/p/log?follow=true&container=c&pretty=1",
+            "",
+        )
+        .await;
     assert_eq!((code, &body[..]), (200, &b"/containerLogs/default/p/c?follow=true"[..]));
 }
 
@@ -201,7 +228,8 @@ async fn exec_copies_bytes_both_ways() {
     let c = cluster().await;
     c.pod().await;
     c.node().await;
-    let (mut stream, answer) = c.exec("command=a+b&command=c&stdin=true&stdout=true&container=c", HANDSHAKE).await;
+    let (mut stream, answer) =
+        c.exec("command=a+b&command=c&stdin=true&stdout=true&container=c", HANDSHAKE).await;
     assert!(answer.starts_with("HTTP/1.1 101"), "{answer}");
     let lower = answer.to_lowercase();
     assert!(lower.contains("sec-websocket-protocol: v5.channel.k8s.io\r\n"), "{answer}");

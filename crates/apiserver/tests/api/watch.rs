@@ -45,7 +45,8 @@ async fn selectors_turn_changes_into_additions_and_deletions() {
 async fn initial_events_end_with_a_bookmark() {
     let s = server().await;
     s.make(MAPS, &map("a", "x")).await;
-    let path = "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let path =
+        "?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
     let mut events = s.watch(&format!("{MAPS}{path}")).await;
     assert_eq!(events.next_name().await, "ADDED a");
     let bookmark = events.next().await.unwrap();

@@ -27,7 +27,10 @@ async fn names_are_generated() {
 async fn a_create_needs_its_namespace() {
     let s = server().await;
     let answer = s.post("/api/v1/namespaces/nowhere/configmaps", &json!({"metadata": {"name": "a"}})).await;
-    assert_eq!((answer.code, answer.json["message"].as_str()), (404, Some("namespaces \"nowhere\" not found")));
+    assert_eq!(
+        (answer.code, answer.json["message"].as_str()),
+        (404, Some("namespaces \"nowhere\" not found"))
+    );
     let answer = s.post(MAPS, &json!({"metadata": {"name": "a", "namespace": "other"}})).await;
     assert_eq!(answer.code, 400);
     let answer = s.post(MAPS, &json!({"metadata": {"name": "a", "resourceVersion": "4"}})).await;
@@ -55,7 +58,13 @@ async fn bad_input_gets_a_status() {
         ("PUT", one.as_str(), "application/json", "{\"metadata\": {\"name\": \"b\"}}", 400),
         ("PATCH", one.as_str(), "application/json", "{}", 415),
         ("PATCH", one.as_str(), "application/merge-patch+json", "{", 400),
-        ("PATCH", one.as_str(), "application/json-patch+json", "[{\"op\": \"test\", \"path\": \"/x\", \"value\": 1}]", 422),
+        (
+            "PATCH",
+            one.as_str(),
+            "application/json-patch+json",
+            "[{\"op\": \"test\", \"path\": \"/x\", \"value\": 1}]",
+            422,
+        ),
         ("PATCH", one.as_str(), "application/merge-patch+json", "{\"metadata\": null}", 400),
         ("PATCH", one.as_str(), "application/merge-patch+json", "{\"metadata\": 7}", 400),
         ("PATCH", one.as_str(), "application/merge-patch+json", "{\"data\": 7}", 422),
@@ -76,7 +85,11 @@ async fn bad_input_gets_a_status() {
         let answer = send(&s.admin, request.body(body.as_bytes().to_vec()).unwrap()).await;
         let what = format!("{method} {path} {}: {}", &body[..body.len().min(60)], answer.text);
         assert_eq!(answer.code, code, "{what}");
-        assert_eq!((answer.json["kind"].as_str(), answer.json["code"].as_u64()), (Some("Status"), Some(u64::from(code))), "{what}");
+        assert_eq!(
+            (answer.json["kind"].as_str(), answer.json["code"].as_u64()),
+            (Some("Status"), Some(u64::from(code))),
+            "{what}"
+        );
     }
 }
 
@@ -84,14 +97,21 @@ async fn bad_input_gets_a_status() {
 async fn unknown_fields() {
     let s = server().await;
     let path = "/api/v1/namespaces/default/services";
-    let body = |name: &str| json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}], "porst": 1}});
+    let body =
+        |name: &str| json!({"metadata": {"name": name}, "spec": {"ports": [{"port": 80}], "porst": 1}});
     let strict = s.post(&format!("{path}?fieldValidation=Strict"), &body("a")).await;
     assert_eq!(strict.code, 400);
-    assert!(strict.text.contains("strict decoding error: unknown field \\\"spec.porst\\\""), "{}", strict.text);
+    assert!(
+        strict.text.contains("strict decoding error: unknown field \\\"spec.porst\\\""),
+        "{}",
+        strict.text
+    );
     let warned = s.post(path, &body("b")).await;
     assert_eq!(warned.code, 201);
     assert_eq!(warned.headers["warning"], "299 - \"unknown field \\\"spec.porst\\\"\"");
-    assert!(s.post(&format!("{path}?fieldValidation=Ignore"), &body("c")).await.headers.get("warning").is_none());
+    assert!(
+        s.post(&format!("{path}?fieldValidation=Ignore"), &body("c")).await.headers.get("warning").is_none()
+    );
 }
 
 #[tokio::test]
@@ -111,10 +131,13 @@ async fn an_update_without_a_revision_is_unconditional() {
     let s = server().await;
     s.make(MAPS, &json!({"metadata": {"name": "a"}})).await;
     for value in ["1", "2"] {
-        let put = s.put(&format!("{MAPS}/a"), &json!({"metadata": {"name": "a"}, "data": {"k": value}})).await;
+        let put =
+            s.put(&format!("{MAPS}/a"), &json!({"metadata": {"name": "a"}, "data": {"k": value}})).await;
         assert_eq!((put.code, put.json["data"]["k"].as_str()), (200, Some(value)));
     }
-    let stale = s.merge(&format!("{MAPS}/a"), &json!({"metadata": {"resourceVersion": "1"}, "data": {"k": "3"}})).await;
+    let stale = s
+        .merge(&format!("{MAPS}/a"), &json!({"metadata": {"resourceVersion": "1"}, "data": {"k": "3"}}))
+        .await;
     assert_eq!(stale.code, 409);
     assert_eq!(
         stale.json["message"],
@@ -143,7 +166,10 @@ async fn status_and_spec_are_written_apart() {
     let made = s.make(DEPLOYMENTS, &deployment()).await;
     assert_eq!(made["metadata"]["generation"], 1);
     let one = format!("{DEPLOYMENTS}/web");
-    let status = s.merge(&format!("{one}/status"), &json!({"spec": {"replicas": 9}, "status": {"replicas": 2}})).await.json;
+    let status = s
+        .merge(&format!("{one}/status"), &json!({"spec": {"replicas": 9}, "status": {"replicas": 2}}))
+        .await
+        .json;
     assert_eq!((&status["spec"]["replicas"], &status["status"]["replicas"]), (&json!(2), &json!(2)));
     assert_eq!(status["metadata"]["generation"], 1);
     let main = s.merge(&one, &json!({"spec": {"replicas": 3}, "status": {"replicas": 7}})).await.json;
@@ -157,7 +183,10 @@ async fn scale() {
     s.make(DEPLOYMENTS, &deployment()).await;
     let path = format!("{DEPLOYMENTS}/web/scale");
     let scale = s.get(&path).await.json;
-    assert_eq!((scale["kind"].as_str(), scale["status"]["selector"].as_str()), (Some("Scale"), Some("app=web")));
+    assert_eq!(
+        (scale["kind"].as_str(), scale["status"]["selector"].as_str()),
+        (Some("Scale"), Some("app=web"))
+    );
     let patched = s.merge(&path, &json!({"spec": {"replicas": 5}})).await;
     assert_eq!((patched.code, &patched.json["spec"]["replicas"]), (200, &json!(5)), "{}", patched.text);
     let object = s.get(&format!("{DEPLOYMENTS}/web")).await.json;
@@ -170,7 +199,8 @@ async fn scale() {
 #[tokio::test]
 async fn a_pod_is_bound_once() {
     let s = server().await;
-    s.make(PODS, &json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}})).await;
+    s.make(PODS, &json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}}))
+        .await;
     let binding = |node: &str| json!({"metadata": {"name": "p"}, "target": {"kind": "Node", "name": node}});
     let bound = s.post(&format!("{PODS}/p/binding"), &binding("node-1")).await;
     assert_eq!((bound.code, bound.json["status"].as_str()), (201, Some("Success")), "{}", bound.text);
@@ -183,7 +213,12 @@ async fn a_pod_is_bound_once() {
     // a container on a node that is not connected
     let log = s.get(&format!("{PODS}/p/log")).await;
     assert_eq!(log.code, 502, "{}", log.text);
-    let evicted = s.post(&format!("{PODS}/p/eviction"), &json!({"metadata": {"name": "p"}, "deleteOptions": {"gracePeriodSeconds": 0}})).await;
+    let evicted = s
+        .post(
+            &format!("{PODS}/p/eviction"),
+            &json!({"metadata": {"name": "p"}, "deleteOptions": {"gracePeriodSeconds": 0}}),
+        )
+        .await;
     assert_eq!(evicted.code, 201, "{}", evicted.text);
     assert_eq!(s.get(&format!("{PODS}/p")).await.code, 404);
 }
