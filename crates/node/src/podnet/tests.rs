@@ -7,27 +7,7 @@ use std::time::{Duration, Instant};
 use nlink::netlink::namespace::Netns;
 
 use super::*;
-
-/// Runs `test` on a thread with a network and a mount namespace of its own, in a runtime of its own.
-fn in_own_namespaces(test: impl AsyncFnOnce(PathBuf) + Send + 'static) {
-    let thread = std::thread::spawn(move || {
-        unshare();
-        let dir = tempfile::tempdir().unwrap();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(test(dir.path().to_owned()));
-        teardown(dir.path()).unwrap();
-    });
-    thread.join().expect("the test's thread");
-}
-
-#[allow(unsafe_code, reason = "unshare on a thread that ends with the test")]
-fn unshare() {
-    use rustix::mount::{MountPropagationFlags, mount_change};
-    use rustix::thread::{UnshareFlags, unshare_unsafe};
-    // SAFETY: file descriptors are not unshared, so no I/O safety is at stake.
-    unsafe { unshare_unsafe(UnshareFlags::NEWNET | UnshareFlags::NEWNS) }.unwrap();
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC).unwrap();
-}
+use crate::tests::in_own_namespaces;
 
 fn cidr() -> Cidr {
     "10.244.0.0/24".parse().unwrap()
