@@ -1,6 +1,6 @@
 //! The API over the in-process client, on a store in memory: what each request answers, byte for byte where clients care.
 
-#![allow(missing_docs)]
+#![allow(missing_docs, clippy::unwrap_used)]
 
 mod delete;
 mod discovery;
