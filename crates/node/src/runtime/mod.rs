@@ -8,11 +8,20 @@
 //! ([`SandboxConfig::cgroup_parent`]); no mount of a container is ever visible in the host's mount namespace; so killing
 //! the cgroup and removing the directory leaves nothing behind, also after a crash of anything ([`cleanup_pod`]).
 
+mod cgroup;
+mod cleanup;
+mod embedded;
 mod error;
 pub mod images;
+mod protocol;
+mod record;
+mod shim;
 mod types;
 
+pub use cleanup::{cleanup_pod, reap_cluster};
+pub use embedded::{Embedded, EmbeddedConfig};
 pub use error::RuntimeError;
+pub use shim::shim_main;
 pub use types::{
     AttachConfig, ContainerConfig, ContainerId, ContainerState, ContainerStatus, ExecConfig, ExitStatus, Mount, Resources,
     RuntimeEvent, SandboxConfig, SandboxStatus, SecurityContext, TerminalSize,
@@ -89,6 +98,7 @@ pub struct Exec {
     pub streams: Streams,
     /// Tells the exit; see [`Exec::wait`].
     pub(crate) exited: BoxFuture<'static, Result<ExitStatus, RuntimeError>>,
+    pub(crate) kill: Box<dyn Fn() -> BoxFuture<'static, Result<(), RuntimeError>> + Send + Sync>,
     /// Its process id as the host sees it.
     pub pid: i32,
 }

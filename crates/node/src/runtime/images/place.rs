@@ -159,6 +159,24 @@ impl Root {
     }
 }
 
+/// Makes a directory, and those above it, below `root` if they are missing.
+///
+/// # Errors
+/// When something on the way is no directory.
+pub(crate) fn ensure_directory(root: &Path, path: &Path) -> io::Result<()> {
+    Root::open(root)?.ensure(path.strip_prefix("/").unwrap_or(path)).map(drop)
+}
+
+/// The text of a file below `root`; empty if there is none.
+pub(crate) fn read_below(root: &Path, path: &str) -> String {
+    let mut text = String::new();
+    if let Ok(fd) = Root::open(root).and_then(|r| Ok(r.resolve(Path::new(path), OFlags::RDONLY)?)) {
+        // Not UTF-8, or no file: as good as none.
+        drop(File::from(fd).read_to_string(&mut text));
+    }
+    text
+}
+
 /// Owner first: changing it clears set-uid bits and file capabilities.
 fn dress_open(file: &impl AsFd, attributes: &Attributes) -> io::Result<()> {
     let (uid, gid) = attributes.owner();
