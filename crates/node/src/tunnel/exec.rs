@@ -131,8 +131,10 @@ async fn converse(socket: Socket, mut streams: Streams, exited: impl Future<Outp
     let (sink, source) = socket.split();
     let (sender, messages) = mpsc::channel::<Vec<u8>>(16);
     let writer = tokio::spawn(write_frames(messages, sink));
-    let resizer = streams.take_resizer();
+    // Only the terminal is in it, which needs no lock; but it is of a type that is not shared between threads.
+    let resizer = std::sync::Mutex::new(streams.take_resizer());
     let resize = |size| {
+        let resizer = resizer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Err(error) = resizer.resize(size) {
             tracing::debug!(%error, "cannot resize a terminal");
         }

@@ -195,8 +195,9 @@ struct Killed(Option<Exec>);
 impl Drop for Killed {
     fn drop(&mut self) {
         if let Some(exec) = self.0.take() {
+            let killing = (exec.kill)();
             tokio::spawn(async move {
-                if let Err(error) = exec.kill().await {
+                if let Err(error) = killing.await {
                     tracing::debug!(%error, "cannot kill the command of a probe");
                 }
             });
