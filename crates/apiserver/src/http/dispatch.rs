@@ -25,7 +25,7 @@ const SUBRESOURCES: &[Subresource] = &[
 
 /// The media type of OpenAPI v2, by its beginning and as it is answered.
 const OPENAPI_V2: &str = "application/com.github.proto-openapi.spec.v2";
-const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 impl ApiServer {
     pub(super) async fn dispatch(

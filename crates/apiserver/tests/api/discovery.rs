@@ -52,6 +52,8 @@ async fn other_paths() {
     let version = s.get("/version").await.json;
     assert_eq!((version["major"].as_str(), version["minor"].as_str()), (Some("1"), Some("33")));
     let v2 = s.get_as("/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf").await;
+    // with a dot where the request has an @: clients parse it as a media type
+    assert_eq!(v2.headers["content-type"], "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
     assert_eq!(v2.text, "\n\x032.0\x12\x15\n\nKubernetes\x12\x07v1.33.0B\0");
     assert_eq!(s.get("/openapi/v2").await.code, 404);
     let index = s.get("/openapi/v3").await.json;
