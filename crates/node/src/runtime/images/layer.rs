@@ -42,9 +42,10 @@ fn place(root: &Root, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
     let header = entry.header();
     let attributes = Attributes {
         mode: header.mode()?,
-        uid: u32::try_from(header.uid()?).unwrap_or(0),
-        gid: u32::try_from(header.gid()?).unwrap_or(0),
-        mtime_seconds: i64::try_from(header.mtime()?).unwrap_or(0),
+        // Some tools leave fields empty; that is zero.
+        uid: u32::try_from(header.uid().unwrap_or(0)).unwrap_or(0),
+        gid: u32::try_from(header.gid().unwrap_or(0)).unwrap_or(0),
+        mtime_seconds: i64::try_from(header.mtime().unwrap_or(0)).unwrap_or(0),
         xattrs: xattrs(entry)?,
     };
     let (Some(name), Some(parent)) = (path.file_name().map(|n| n.to_string_lossy().into_owned()), path.parent())

@@ -4,11 +4,12 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchown, linkat,
-    makedev, mkdirat, mknodat, openat, openat2, symlinkat, unlinkat, utimensat,
+    makedev, mkdirat, mknodat, openat, openat2, readlinkat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -50,15 +51,28 @@ impl Root {
         openat2(&self.0, path, flags | OFlags::CLOEXEC, Mode::empty(), ResolveFlags::IN_ROOT)
     }
 
-    /// Opens a directory, making it and its parents if missing.
+    /// Opens a directory, making it and its parents if missing; what a dangling symlink on the way names is made too.
     fn ensure(&self, path: &Path) -> io::Result<OwnedFd> {
-        match self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY) {
-            Err(Errno::NOENT) if path.parent().is_some() => {
-                let (parent, name) = self.parent(path)?;
-                mkdirat(&parent, name, Mode::from_raw_mode(0o755))?;
-                Ok(self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY)?)
+        self.ensure_through(path, MOST_LINKS)
+    }
+
+    fn ensure_through(&self, path: &Path, links: u32) -> io::Result<OwnedFd> {
+        let directory = OFlags::RDONLY | OFlags::DIRECTORY;
+        let (above, name) = match (self.resolve(path, directory), path.parent(), path.file_name()) {
+            (Err(Errno::NOENT), Some(above), Some(name)) if links > 0 => (above, name),
+            (other, _, _) => return Ok(other?),
+        };
+        let parent = self.ensure_through(above, links)?;
+        match mkdirat(&parent, name, Mode::from_raw_mode(0o755)) {
+            Err(Errno::EXIST) => {
+                let to = readlinkat(&parent, name, Vec::new())?;
+                let to = lexical(above, Path::new(std::ffi::OsStr::from_bytes(to.as_bytes())));
+                self.ensure_through(&to, links - 1)
             }
-            other => Ok(other?),
+            other => {
+                other?;
+                Ok(self.resolve(path, directory)?)
+            }
         }
     }
 
@@ -175,6 +189,22 @@ pub(crate) fn read_below(root: &Path, path: &str) -> String {
         drop(File::from(fd).read_to_string(&mut text));
     }
     text
+}
+
+/// As many symlinks are followed to one file, as the kernel does.
+const MOST_LINKS: u32 = 40;
+
+/// Where a symlink in `dir` leads, below the root; `..` never leads above it.
+fn lexical(dir: &Path, to: &Path) -> PathBuf {
+    let mut path = if to.is_absolute() { PathBuf::new() } else { dir.to_owned() };
+    for part in to.components() {
+        match part {
+            Component::Normal(name) => path.push(name),
+            Component::ParentDir => drop(path.pop()),
+            _ => {}
+        }
+    }
+    path
 }
 
 /// Owner first: changing it clears set-uid bits and file capabilities.

@@ -17,9 +17,20 @@ pub(super) fn execute(args: &[String], env: &[String]) -> Failure {
         return Failure::create("no command specified");
     };
     let pairs = env.iter().map(|e| e.split_once('=').unwrap_or((e, "")));
-    // The standard library empties the signal mask and gives SIGPIPE its default action back.
+    unblock_signals();
+    // The standard library gives SIGPIPE its default action back.
     let error = Command::new(program).args(args).env_clear().envs(pairs).exec();
     Failure::command(program, &error)
+}
+
+/// The shim takes its signals through a descriptor, and its children inherit what it blocks for that.
+#[allow(unsafe_code)] // Plain system calls on a local set of signals.
+fn unblock_signals() {
+    unsafe {
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&raw mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &raw const none, std::ptr::null_mut());
+    }
 }
 
 /// Executes a container's command and reports why that failed.
