@@ -53,7 +53,10 @@ impl Cluster {
 
     /// The watches that keep the caches, one a kind.
     pub(crate) fn watches(&self, shutdown: &CancellationToken) -> Vec<BoxFuture<'static, ()>> {
-        fn watch<K: objects::Object>(objects: &Objects<K>, shutdown: &CancellationToken) -> BoxFuture<'static, ()> {
+        fn watch<K: objects::Object>(
+            objects: &Objects<K>,
+            shutdown: &CancellationToken,
+        ) -> BoxFuture<'static, ()> {
             Box::pin(objects.watch(None, shutdown.clone()))
         }
         vec![

@@ -50,7 +50,10 @@ impl Config {
         let (address, prefix) = self.pod_cidr;
         let bits = if address.is_ipv4() { 32 } else { 128 };
         if prefix > self.node_pod_prefix || self.node_pod_prefix > bits {
-            let text = format!("a node's Pod range /{} does not lie within {address}/{prefix}", self.node_pod_prefix);
+            let text = format!(
+                "a node's Pod range /{} does not lie within {address}/{prefix}",
+                self.node_pod_prefix
+            );
             return Err(Error::Config(text));
         }
         Ok(())

@@ -38,7 +38,9 @@ pub(crate) async fn discover(client: &Client) -> Result<Vec<Kind>, Error> {
         let preferred = group.preferred_version.as_ref().or(group.versions.first());
         let Some(version) = preferred else { continue };
         let list = client.list_api_group_resources(&version.group_version).await.map_err(doing())?;
-        kinds.extend(list.resources.into_iter().filter_map(|resource| kind(&group.name, &version.version, resource)));
+        kinds.extend(
+            list.resources.into_iter().filter_map(|resource| kind(&group.name, &version.version, resource)),
+        );
     }
     Ok(kinds)
 }

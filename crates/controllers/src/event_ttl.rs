@@ -67,9 +67,12 @@ async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
     if let Some(left) = time_left(&event, cluster.config.event_ttl, Timestamp::now()) {
         return Ok(Next::After(left));
     }
-    let preconditions =
-        Preconditions { uid: event.metadata.uid.clone(), resource_version: event.metadata.resource_version.clone() };
-    let request = path.delete(&key.name, &DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() });
+    let preconditions = Preconditions {
+        uid: event.metadata.uid.clone(),
+        resource_version: event.metadata.resource_version.clone(),
+    };
+    let request = path
+        .delete(&key.name, &DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() });
     let request = request.map_err(kube::Error::BuildRequest).map_err(doing())?;
     crate::error::absent_is_fine(cluster.client.request::<Value>(request).await.map_err(doing()))?;
     Ok(Next::Wait)
@@ -77,7 +80,8 @@ async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
 
 /// How long an event lives on; None if it is too old.
 fn time_left(event: &Event, ttl: Duration, now: Timestamp) -> Option<Duration> {
-    let series = event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
+    let series =
+        event.series.as_ref().and_then(|series| series.last_observed_time.as_ref()).map(|time| time.0);
     let times = [
         event.metadata.creation_timestamp.as_ref().map(|time| time.0),
         event.last_timestamp.as_ref().map(|time| time.0),

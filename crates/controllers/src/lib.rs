@@ -58,19 +58,7 @@ pub async fn run(config: Config, client: kube::Client, shutdown: CancellationTok
     let (recorder, recording) = recorder::Recorder::new(client.clone(), shutdown.clone());
     tasks.spawn(recording);
     let cluster = Arc::new(Cluster::new(config, client, recorder));
-    tasks.spawn(bootstrap::start(&cluster, shutdown.clone()));
-    tasks.spawn(namespaced_defaults::start(&cluster, shutdown.clone()));
-    tasks.spawn(node::ipam::start(&cluster, shutdown.clone()));
-    tasks.spawn(node::lifecycle::start(&cluster, shutdown.clone()));
-    tasks.spawn(node::pod_gc::start(&cluster, shutdown.clone()));
-    tasks.spawn(deployment::start(&cluster, shutdown.clone()));
-    tasks.spawn(replicaset::start(&cluster, shutdown.clone()));
-    tasks.spawn(scheduler::start(&cluster, shutdown.clone()));
-    tasks.spawn(endpointslice::start(&cluster, shutdown.clone()));
-    tasks.spawn(endpoints::start(&cluster, shutdown.clone()));
-    tasks.spawn(mirroring::start(&cluster, shutdown.clone()));
-    tasks.spawn(service_lb::start(&cluster, shutdown.clone()));
-    tasks.spawn(event_ttl::run(cluster.clone(), shutdown.clone()));
+    spawn_simple(&mut tasks, &cluster, &shutdown);
     let namespaces = namespace::Namespaces::new(&cluster);
     tasks.spawn(namespaces.clone().run(cluster.clone(), kinds.clone(), shutdown.clone()));
     let weak = Arc::downgrade(&cluster);
@@ -92,6 +80,23 @@ pub async fn run(config: Config, client: kube::Client, shutdown: CancellationTok
         }
     }
     Ok(())
+}
+
+/// The controllers that need nothing but the caches.
+fn spawn_simple(tasks: &mut JoinSet<()>, cluster: &Arc<Cluster>, shutdown: &CancellationToken) {
+    tasks.spawn(bootstrap::start(cluster, shutdown.clone()));
+    tasks.spawn(namespaced_defaults::start(cluster, shutdown.clone()));
+    tasks.spawn(node::ipam::start(cluster, shutdown.clone()));
+    tasks.spawn(node::lifecycle::start(cluster, shutdown.clone()));
+    tasks.spawn(node::pod_gc::start(cluster, shutdown.clone()));
+    tasks.spawn(deployment::start(cluster, shutdown.clone()));
+    tasks.spawn(replicaset::start(cluster, shutdown.clone()));
+    tasks.spawn(scheduler::start(cluster, shutdown.clone()));
+    tasks.spawn(endpointslice::start(cluster, shutdown.clone()));
+    tasks.spawn(endpoints::start(cluster, shutdown.clone()));
+    tasks.spawn(mirroring::start(cluster, shutdown.clone()));
+    tasks.spawn(service_lb::start(cluster, shutdown.clone()));
+    tasks.spawn(event_ttl::run(cluster.clone(), shutdown.clone()));
 }
 
 async fn discovered(client: &kube::Client) -> Vec<discovery::Kind> {

@@ -38,16 +38,23 @@ impl Namespaces {
 
     /// Something in a namespace is gone; it may have been the last.
     pub(crate) fn object_gone(&self, cluster: &Cluster, key: &Key) {
-        let namespace = (!key.namespace.is_empty()).then(|| cluster.namespaces.get(&Key::new("", &key.namespace)));
+        let namespace =
+            (!key.namespace.is_empty()).then(|| cluster.namespaces.get(&Key::new("", &key.namespace)));
         if namespace.flatten().is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some()) {
             self.queue.add(key.namespace.clone());
         }
     }
 
     /// Works until `shutdown`.
-    pub(crate) async fn run(self: Arc<Self>, cluster: Arc<Cluster>, kinds: Vec<Kind>, shutdown: CancellationToken) {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        cluster: Arc<Cluster>,
+        kinds: Vec<Kind>,
+        shutdown: CancellationToken,
+    ) {
         cluster.synced().await;
-        let kinds: Vec<Kind> = kinds.into_iter().filter(|k| k.namespaced && k.can("list") && k.can("delete")).collect();
+        let kinds: Vec<Kind> =
+            kinds.into_iter().filter(|k| k.namespaced && k.can("list") && k.can("delete")).collect();
         self.queue.run(AT_ONCE, &shutdown, |name| reconcile(&cluster, &kinds, name)).await;
     }
 }
@@ -55,7 +62,9 @@ impl Namespaces {
 async fn reconcile(cluster: &Cluster, kinds: &[Kind], name: String) -> Result<Next, Error> {
     let Some(namespace) = cluster.namespaces.get(&Key::new("", &name)) else { return Ok(Next::Wait) };
     let finalizers = namespace.spec.as_ref().and_then(|spec| spec.finalizers.clone()).unwrap_or_default();
-    if namespace.metadata.deletion_timestamp.is_none() || !finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+    if namespace.metadata.deletion_timestamp.is_none()
+        || !finalizers.iter().any(|finalizer| finalizer == FINALIZER)
+    {
         return Ok(Next::Wait);
     }
     let results = futures::future::join_all(kinds.iter().map(|kind| empty(cluster, kind, &name))).await;
@@ -114,7 +123,12 @@ async fn finalize(cluster: &Cluster, name: &str) -> Result<(), Error> {
     let kept: Vec<Value> = kept.filter(|finalizer| finalizer.as_str() != Some(FINALIZER)).cloned().collect();
     namespace["spec"]["finalizers"] = json!(kept);
     let body = serde_json::to_vec(&namespace).map_err(Error::json(doing.clone()))?;
-    let request = Request::new("/api/v1/namespaces").replace_subresource("finalize", name, &PostParams::default(), body);
+    let request = Request::new("/api/v1/namespaces").replace_subresource(
+        "finalize",
+        name,
+        &PostParams::default(),
+        body,
+    );
     let request = request.map_err(kube::Error::BuildRequest).map_err(Error::api(doing.clone()))?;
     crate::error::absent_is_fine(cluster.client.request::<Value>(request).await.map_err(Error::api(doing)))
 }

@@ -46,7 +46,8 @@ async fn reconcile(cluster: &Cluster, namespace: String) -> Result<Next, Error> 
     if lives.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some()) {
         return Ok(Next::Wait);
     }
-    let (account, certificate) = futures::join!(service_account(cluster, &namespace), root_ca(cluster, &namespace));
+    let (account, certificate) =
+        futures::join!(service_account(cluster, &namespace), root_ca(cluster, &namespace));
     for result in [account, certificate] {
         match result {
             Err(error) if error.is_namespace_terminating() || error.is_already_exists() => {}

@@ -177,7 +177,8 @@ mod tests {
     use std::sync::atomic::{AtomicU32, Ordering};
 
     fn conflict() -> Error {
-        let status = kube::core::Status { code: 409, reason: "Conflict".into(), ..kube::core::Status::default() };
+        let status =
+            kube::core::Status { code: 409, reason: "Conflict".into(), ..kube::core::Status::default() };
         Error::Api { doing: "x".into(), source: Box::new(kube::Error::Api(status.boxed())) }
     }
 

@@ -155,7 +155,8 @@ fn namespace(item: &Item) -> &str {
 
 fn event(item: &Item, now: Timestamp, salt: u64) -> Value {
     let about = &item.about;
-    let mut involved = json!({"apiVersion": about.api_version, "kind": about.kind, "name": about.name, "uid": about.uid});
+    let mut involved =
+        json!({"apiVersion": about.api_version, "kind": about.kind, "name": about.name, "uid": about.uid});
     if !about.namespace.is_empty() {
         involved["namespace"] = json!(about.namespace);
     }
@@ -189,14 +190,18 @@ mod tests {
 
     #[test]
     fn events_of_cluster_scoped_objects_lie_in_default() {
-        let metadata = ObjectMeta { name: Some("node-1".into()), uid: Some("u".into()), ..ObjectMeta::default() };
+        let metadata =
+            ObjectMeta { name: Some("node-1".into()), uid: Some("u".into()), ..ObjectMeta::default() };
         let node = Node { metadata, ..Node::default() };
         let note = Note::warning("NodeNotReady", "silent");
         let item = Item { component: "node-controller", about: Reference::to(&node), note };
         let event = event(&item, Timestamp::UNIX_EPOCH, 0xab);
         assert_eq!(event["metadata"]["name"], "node-1.00000000000000ab");
         assert_eq!(event["metadata"]["namespace"], "default");
-        assert_eq!(event["involvedObject"], json!({"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "u"}));
+        assert_eq!(
+            event["involvedObject"],
+            json!({"apiVersion": "v1", "kind": "Node", "name": "node-1", "uid": "u"})
+        );
         assert_eq!(event["firstTimestamp"], "1970-01-01T00:00:00Z");
     }
 }

@@ -52,7 +52,10 @@ mod tests {
             (json!({"matchExpressions": [{"key": "zone", "operator": "NotIn", "values": ["a"]}]}), true),
             (json!({"matchExpressions": [{"key": "zone", "operator": "Exists"}]}), false),
             (json!({"matchExpressions": [{"key": "zone", "operator": "DoesNotExist"}]}), true),
-            (json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "app", "operator": "What"}]}), false),
+            (
+                json!({"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "app", "operator": "What"}]}),
+                false,
+            ),
         ];
         for (selector, expected) in table {
             let selector: LabelSelector = serde_json::from_value(selector.clone()).unwrap();

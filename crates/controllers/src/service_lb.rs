@@ -26,7 +26,9 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
     let (adder, weak) = (queue.clone(), Arc::downgrade(cluster));
     cluster.nodes.on_change(move |change| {
         let given = |node: &Option<Arc<Node>>| node.as_deref().map(addresses);
-        let Some(cluster) = weak.upgrade().filter(|_| given(&change.old) != given(&change.new)) else { return };
+        let Some(cluster) = weak.upgrade().filter(|_| given(&change.old) != given(&change.new)) else {
+            return;
+        };
         for service in cluster.services.all().iter().filter(|service| is_load_balancer(service)) {
             adder.add(Key::of(&service.metadata));
         }
@@ -49,8 +51,9 @@ async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
 /// Ours unless another load balancer is named.
 fn is_load_balancer(service: &Service) -> bool {
     let spec = service.spec.as_ref();
-    spec.is_some_and(|spec| spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.is_none())
-        && service.metadata.deletion_timestamp.is_none()
+    spec.is_some_and(|spec| {
+        spec.type_.as_deref() == Some("LoadBalancer") && spec.load_balancer_class.is_none()
+    }) && service.metadata.deletion_timestamp.is_none()
 }
 
 fn ingress(service: &Service) -> &[LoadBalancerIngress] {
@@ -82,7 +85,8 @@ fn plan(service: &Service, nodes: &[Arc<Node>]) -> Option<Value> {
     } else {
         Vec::new()
     };
-    let present: Vec<Value> = ingress(service).iter().map(|i| json!({"ip": i.ip, "ipMode": i.ip_mode})).collect();
+    let present: Vec<Value> =
+        ingress(service).iter().map(|i| json!({"ip": i.ip, "ipMode": i.ip_mode})).collect();
     if present == wanted {
         return None;
     }
@@ -121,7 +125,8 @@ mod tests {
                 json!({"metadata": {"name": "s"}, "spec": spec, "status": {"loadBalancer": {"ingress": present}}}),
             )
             .unwrap();
-            let found = plan(&service, &nodes).map(|patch| patch["status"]["loadBalancer"]["ingress"].clone());
+            let found =
+                plan(&service, &nodes).map(|patch| patch["status"]["loadBalancer"]["ingress"].clone());
             assert_eq!(found, expected, "{spec}");
         }
     }

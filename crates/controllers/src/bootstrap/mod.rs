@@ -55,7 +55,8 @@ fn add_if_ours(queue: &Queue<&'static str>, key: &Key) {
 async fn reconcile(cluster: &Cluster) -> Result<Next, Error> {
     let config = &cluster.config;
     let dns = Key::new(plan::KUBE_DNS.0, plan::KUBE_DNS.1);
-    if cluster.services.get(&dns).is_none() && cluster.namespaces.get(&Key::new("", &dns.namespace)).is_some() {
+    if cluster.services.get(&dns).is_none() && cluster.namespaces.get(&Key::new("", &dns.namespace)).is_some()
+    {
         match cluster.services.create(&dns.namespace, plan::dns_service(config.dns_address)).await {
             Err(error) if error.is_already_exists() => {}
             other => other.map(|_| ())?,

@@ -46,7 +46,8 @@ pub(super) fn dns_service(address: IpAddr) -> Value {
     })
 }
 
-const DNS_PORTS: [(&str, &str, u16); 3] = [("dns", "UDP", 53), ("dns-tcp", "TCP", 53), ("metrics", "TCP", 9153)];
+const DNS_PORTS: [(&str, &str, u16); 3] =
+    [("dns", "UDP", 53), ("dns-tcp", "TCP", 53), ("metrics", "TCP", 9153)];
 
 /// What of a node matters to kube-dns.
 pub(super) fn endpoint_of(node: &Node) -> (Vec<String>, Option<String>) {
@@ -164,8 +165,10 @@ mod tests {
     fn dns_is_on_every_ready_node_and_stays_so() {
         let nodes = [node("node-1", "10.123.0.2", "True"), node("node-2", "10.123.0.3", "Unknown")];
         let target = kube_dns(&nodes, "10.96.0.10".parse().unwrap());
-        let service: Service =
-            serde_json::from_value(json!({"metadata": {"name": "kube-dns", "uid": "u", "labels": {"k8s-app": "kube-dns"}}})).unwrap();
+        let service: Service = serde_json::from_value(
+            json!({"metadata": {"name": "kube-dns", "uid": "u", "labels": {"k8s-app": "kube-dns"}}}),
+        )
+        .unwrap();
         let slice = target.slice(&service);
         assert_eq!(
             slice["endpoints"],
@@ -193,7 +196,10 @@ mod tests {
         )
         .unwrap();
         let endpoints = target.endpoints(&service);
-        assert_eq!(endpoints["subsets"], json!([{"addresses": [{"ip": "10.123.0.1"}], "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}]}]));
+        assert_eq!(
+            endpoints["subsets"],
+            json!([{"addresses": [{"ip": "10.123.0.1"}], "ports": [{"name": "https", "port": 6443, "protocol": "TCP"}]}])
+        );
         assert_eq!(endpoints["metadata"]["labels"], json!({SKIP_MIRROR: "true"}));
     }
 }

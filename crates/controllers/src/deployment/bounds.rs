@@ -31,7 +31,9 @@ fn fenceposts(spec: &DeploymentSpec) -> (i32, i32) {
 fn resolve(value: Option<&IntOrString>, replicas: i64, up: bool) -> i32 {
     let percent = match value {
         Some(IntOrString::Int(number)) => return *number,
-        Some(IntOrString::String(text)) => text.strip_suffix('%').and_then(|n| n.parse::<i64>().ok()).unwrap_or(0),
+        Some(IntOrString::String(text)) => {
+            text.strip_suffix('%').and_then(|n| n.parse::<i64>().ok()).unwrap_or(0)
+        }
         None => 25,
     };
     let product = percent.saturating_mul(replicas);
@@ -66,7 +68,8 @@ mod tests {
             assert_eq!((max_surge(&spec), max_unavailable(&spec)), expected, "{replicas} {rolling}");
         }
         let recreate: DeploymentSpec =
-            serde_json::from_value(json!({"selector": {}, "template": {}, "strategy": {"type": "Recreate"}})).unwrap();
+            serde_json::from_value(json!({"selector": {}, "template": {}, "strategy": {"type": "Recreate"}}))
+                .unwrap();
         assert_eq!((max_surge(&recreate), max_unavailable(&recreate)), (0, 0));
     }
 }

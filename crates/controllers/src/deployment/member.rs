@@ -125,7 +125,9 @@ impl Member {
         if before.min_ready_seconds != self.min_ready_seconds {
             patch["spec"]["minReadySeconds"] = self.min_ready_seconds.into();
         }
-        if let Some(annotations) = crate::patch::difference(&json!(before.annotations), &json!(self.annotations)) {
+        if let Some(annotations) =
+            crate::patch::difference(&json!(before.annotations), &json!(self.annotations))
+        {
             patch["metadata"]["annotations"] = annotations;
         }
         if patch == json!({}) {
@@ -192,7 +194,8 @@ mod tests {
             "metadata": {"annotations": {"kubernetes.io/change-cause": "new image", REVISION: "7"}},
         }))
         .unwrap();
-        let set = json!({"metadata": {"name": "s", "annotations": {REVISION: "1"}}, "spec": {"selector": {}}});
+        let set =
+            json!({"metadata": {"name": "s", "annotations": {REVISION: "1"}}, "spec": {"selector": {}}});
         let mut member = Member::of(&Arc::new(serde_json::from_value(set).unwrap()));
         member.note_revision(&deployment, 3);
         member.note_revision(&deployment, 5);

@@ -133,16 +133,20 @@ async fn carry_out(cluster: &Cluster, key: &Key, deployment: &Deployment, plan: 
     cluster.record(COMPONENT, deployment, plan.notes);
     for set in &plan.delete {
         let uid = set.metadata.uid.clone();
-        let preconditions = Some(Preconditions { uid, resource_version: set.metadata.resource_version.clone() });
+        let preconditions =
+            Some(Preconditions { uid, resource_version: set.metadata.resource_version.clone() });
         let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
         cluster.replica_sets.delete(&Key::of(&set.metadata), &parameters).await?;
     }
     let annotations = deployment.metadata.annotations.as_ref();
     if let Some(revision) = plan.revision.filter(|r| annotations.and_then(|a| a.get(REVISION)) != Some(r)) {
-        let patch = json!({"metadata": {"uid": deployment.metadata.uid, "annotations": {REVISION: revision}}});
+        let patch =
+            json!({"metadata": {"uid": deployment.metadata.uid, "annotations": {REVISION: revision}}});
         absent_is_fine(cluster.deployments.patch(key, Write::Merge, &patch).await)?;
     }
-    if let Some(status) = patch::difference(&json!(deployment.status.clone().unwrap_or_default()), &json!(plan.status)) {
+    if let Some(status) =
+        patch::difference(&json!(deployment.status.clone().unwrap_or_default()), &json!(plan.status))
+    {
         let patch = json!({"metadata": {"uid": deployment.metadata.uid}, "status": status});
         absent_is_fine(cluster.deployments.patch(key, Write::Status, &patch).await)?;
     }
@@ -150,7 +154,12 @@ async fn carry_out(cluster: &Cluster, key: &Key, deployment: &Deployment, plan: 
 }
 
 /// Creates the set of the present template. False if the Deployment has moved on meanwhile, or the namespace is going.
-async fn create_set(cluster: &Cluster, key: &Key, deployment: &Deployment, member: &Member) -> Result<bool, Error> {
+async fn create_set(
+    cluster: &Cluster,
+    key: &Key,
+    deployment: &Deployment,
+    member: &Member,
+) -> Result<bool, Error> {
     let whole = match cluster.deployments.fetch(key).await {
         Err(error) if error.is_not_found() => return Ok(false),
         other => other?,
@@ -165,7 +174,8 @@ async fn create_set(cluster: &Cluster, key: &Key, deployment: &Deployment, membe
         Err(error) if error.is_namespace_terminating() => Ok(false),
         Err(error) if error.is_already_exists() => meet_namesake(cluster, key, deployment, member).await,
         Err(error) => {
-            let text = format!("Failed to create new replica set \"{}\": {}", member.name, error.api_message());
+            let text =
+                format!("Failed to create new replica set \"{}\": {}", member.name, error.api_message());
             cluster.record(COMPONENT, deployment, [Note::warning("ReplicaSetCreateError", text)]);
             Err(error)
         }
@@ -175,7 +185,8 @@ async fn create_set(cluster: &Cluster, key: &Key, deployment: &Deployment, membe
 /// The ReplicaSet as it is created; `spec` is the Deployment's, with all its fields.
 fn new_set(deployment: &Deployment, member: &Member, spec: &Value) -> Value {
     let collisions = deployment.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
-    let hash = deployment.spec.as_ref().map(|spec| template_hash(&spec.template, collisions)).unwrap_or_default();
+    let hash =
+        deployment.spec.as_ref().map(|spec| template_hash(&spec.template, collisions)).unwrap_or_default();
     let (mut template, mut selector) = (spec["template"].clone(), spec["selector"].clone());
     template["metadata"]["labels"][TEMPLATE_HASH] = json!(hash);
     selector["matchLabels"][TEMPLATE_HASH] = json!(hash);
@@ -197,7 +208,12 @@ fn new_set(deployment: &Deployment, member: &Member, spec: &Value) -> Value {
 
 /// A set of that name exists: our own from an earlier try, or a collision of hashes, which is counted so that the
 /// next try has another name.
-async fn meet_namesake(cluster: &Cluster, key: &Key, deployment: &Deployment, member: &Member) -> Result<bool, Error> {
+async fn meet_namesake(
+    cluster: &Cluster,
+    key: &Key,
+    deployment: &Deployment,
+    member: &Member,
+) -> Result<bool, Error> {
     let name = Key::new(&key.namespace, &member.name);
     let set: ReplicaSet = match cluster.replica_sets.fetch(&name).await {
         Err(error) if error.is_not_found() => return Ok(false),

@@ -4,11 +4,14 @@ use super::bounds::{is_rolling, max_surge, max_unavailable};
 use super::member::{Member, same_template, template_hash};
 use super::scale;
 use super::status::{
-    self, PROGRESSING, TIMED_OUT, condition, counted, deadline, find, is_complete, judge_progress, note_failures, set,
+    self, PROGRESSING, TIMED_OUT, condition, counted, deadline, find, is_complete, judge_progress,
+    note_failures, set,
 };
 use crate::queue::Next;
 use crate::recorder::Note;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentSpec, DeploymentStatus, ReplicaSet};
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentCondition, DeploymentSpec, DeploymentStatus, ReplicaSet,
+};
 use k8s_openapi::jiff::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +72,11 @@ pub(super) fn plan(
         }
         return rollout.finish(delete, false);
     }
-    if is_rolling(spec) { rollout.roll() } else { rollout.recreate(&pods_of_others) }
+    if is_rolling(spec) {
+        rollout.roll()
+    } else {
+        rollout.recreate(&pods_of_others)
+    }
     if is_complete(deployment, rollout.wanted, &former) {
         delete = rollout.surplus_history();
     }
@@ -77,15 +84,22 @@ pub(super) fn plan(
 }
 
 impl<'a> Rollout<'a> {
-    fn new(deployment: &'a Deployment, spec: &'a DeploymentSpec, sets: &[Arc<ReplicaSet>], now: Timestamp) -> Self {
+    fn new(
+        deployment: &'a Deployment,
+        spec: &'a DeploymentSpec,
+        sets: &[Arc<ReplicaSet>],
+        now: Timestamp,
+    ) -> Self {
         let mut members: Vec<Member> = sets.iter().map(Member::of).collect();
         members.sort_by(|a, b| a.created().cmp(&b.created()).then_with(|| a.name.cmp(&b.name)));
         let is_new = |member: &Member| {
             let set = member.current.as_ref().and_then(|set| set.spec.as_ref());
-            set.and_then(|set| set.template.as_ref()).is_some_and(|template| same_template(template, &spec.template))
+            set.and_then(|set| set.template.as_ref())
+                .is_some_and(|template| same_template(template, &spec.template))
         };
         let new = members.iter().position(is_new).map(|index| members.remove(index));
-        let conditions = deployment.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+        let conditions =
+            deployment.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
         let wanted = spec.replicas.unwrap_or(1);
         Self { deployment, spec, wanted, old: members, new, notes: Vec::new(), conditions, now }
     }
@@ -101,7 +115,8 @@ impl<'a> Rollout<'a> {
             return;
         }
         let direction = if member.replicas < replicas { "up" } else { "down" };
-        let text = format!("Scaled {direction} replica set {} from {} to {replicas}", member.name, member.replicas);
+        let text =
+            format!("Scaled {direction} replica set {} from {} to {replicas}", member.name, member.replicas);
         notes.push(Note::normal("ScalingReplicaSet", text));
         member.replicas = replicas;
         member.note_bounds(spec);
@@ -133,12 +148,16 @@ impl<'a> Rollout<'a> {
         new.min_ready_seconds = self.spec.min_ready_seconds.unwrap_or(0);
         if deadline(self.spec).is_some() && find(&self.conditions, PROGRESSING).is_none() {
             let message = format!("Found new replica set \"{}\"", new.name);
-            set(&mut self.conditions, condition(PROGRESSING, "True", "FoundNewReplicaSet", message, self.now));
+            set(
+                &mut self.conditions,
+                condition(PROGRESSING, "True", "FoundNewReplicaSet", message, self.now),
+            );
         }
     }
 
     fn create_new_set(&mut self) {
-        let collisions = self.deployment.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
+        let collisions =
+            self.deployment.status.as_ref().and_then(|status| status.collision_count).unwrap_or(0);
         let name = self.deployment.metadata.name.as_deref().unwrap_or_default();
         let mut new = Member {
             name: format!("{name}-{}", template_hash(&self.spec.template, collisions)),
@@ -151,7 +170,10 @@ impl<'a> Rollout<'a> {
         new.note_bounds(self.spec);
         if deadline(self.spec).is_some() {
             let message = format!("Created new replica set \"{}\"", new.name);
-            set(&mut self.conditions, condition(PROGRESSING, "True", "NewReplicaSetCreated", message, self.now));
+            set(
+                &mut self.conditions,
+                condition(PROGRESSING, "True", "NewReplicaSetCreated", message, self.now),
+            );
         }
         self.new = Some(new);
         let replicas = self.new_set_size();
@@ -218,8 +240,13 @@ impl<'a> Rollout<'a> {
             Self::resize(&mut self.notes, self.spec, member, 0);
             shrunk = true;
         }
-        let uid = self.new.as_ref().and_then(|new| new.current.as_ref()).and_then(|set| set.metadata.uid.as_deref());
-        let old_counts = self.old.iter().any(|member| member.status().is_some_and(|status| status.replicas > 0));
+        let uid = self
+            .new
+            .as_ref()
+            .and_then(|new| new.current.as_ref())
+            .and_then(|set| set.metadata.uid.as_deref());
+        let old_counts =
+            self.old.iter().any(|member| member.status().is_some_and(|status| status.replicas > 0));
         if shrunk || old_counts || pods_of_others(uid) {
             return;
         }
@@ -262,16 +289,24 @@ impl<'a> Rollout<'a> {
             note_failures(&mut status, &members, new);
         }
         let revision = new.map(|new| new.revision().to_string());
-        let next = if rolling_out { next_look(self.deployment, self.spec, &status, self.now) } else { Next::Wait };
+        let next =
+            if rolling_out { next_look(self.deployment, self.spec, &status, self.now) } else { Next::Wait };
         let members = self.old.into_iter().chain(self.new).collect();
         Plan { members, delete, revision, status, notes: self.notes, next }
     }
 }
 
 /// When the deadline will have passed.
-fn next_look(deployment: &Deployment, spec: &DeploymentSpec, status: &DeploymentStatus, now: Timestamp) -> Next {
+fn next_look(
+    deployment: &Deployment,
+    spec: &DeploymentSpec,
+    status: &DeploymentStatus,
+    now: Timestamp,
+) -> Next {
     let conditions = status.conditions.as_deref().unwrap_or_default();
-    let (Some(deadline), Some(current)) = (deadline(spec), find(conditions, PROGRESSING)) else { return Next::Wait };
+    let (Some(deadline), Some(current)) = (deadline(spec), find(conditions, PROGRESSING)) else {
+        return Next::Wait;
+    };
     let settled = [Some(TIMED_OUT), Some(status::NEW_SET_AVAILABLE)].contains(&current.reason.as_deref());
     if settled || is_complete(deployment, spec.replicas.unwrap_or(1), status) {
         return Next::Wait;

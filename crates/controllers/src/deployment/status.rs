@@ -17,7 +17,13 @@ pub(super) fn deadline(spec: &DeploymentSpec) -> Option<SignedDuration> {
 }
 
 /// A condition as of now.
-pub(super) fn condition(kind: &str, status: &str, reason: &str, message: String, now: Timestamp) -> DeploymentCondition {
+pub(super) fn condition(
+    kind: &str,
+    status: &str,
+    reason: &str,
+    message: String,
+    now: Timestamp,
+) -> DeploymentCondition {
     DeploymentCondition {
         type_: kind.to_owned(),
         status: status.to_owned(),
@@ -104,7 +110,11 @@ fn has_progressed(old: &DeploymentStatus, new: &DeploymentStatus) -> bool {
 }
 
 /// True if the last progress is longer ago than the deadline.
-fn has_timed_out(progressing: Option<&DeploymentCondition>, deadline: SignedDuration, now: Timestamp) -> bool {
+fn has_timed_out(
+    progressing: Option<&DeploymentCondition>,
+    deadline: SignedDuration,
+    now: Timestamp,
+) -> bool {
     let Some(progressing) = progressing else { return false };
     match progressing.reason.as_deref() {
         Some(NEW_SET_AVAILABLE) => false,

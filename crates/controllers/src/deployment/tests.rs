@@ -60,7 +60,9 @@ impl World {
         for member in &plan.members {
             self.write(member);
         }
-        self.sets.retain(|set| !plan.delete.iter().any(|gone| json!(gone.metadata.name) == set["metadata"]["name"]));
+        self.sets.retain(|set| {
+            !plan.delete.iter().any(|gone| json!(gone.metadata.name) == set["metadata"]["name"])
+        });
         self.deployment["status"] = json!(plan.status);
         self.log.extend(plan.notes.iter().map(|note| note.message.clone()));
         self.now += k8s_openapi::jiff::SignedDuration::from_secs(1);
@@ -90,7 +92,7 @@ impl World {
             let available = set["status"]["availableReplicas"].as_i64().unwrap_or(0).min(wanted);
             let more = (wanted - available).min(ready);
             ready -= more;
-            set["status"] = json!({"replicas": wanted, "readyReplicas": available + more, "availableReplicas": available + more});
+            set["status"] = json!({"observedGeneration": 1, "replicas": wanted, "readyReplicas": available + more, "availableReplicas": available + more});
         }
     }
 
@@ -145,7 +147,9 @@ fn rolling_updates_keep_their_bounds() {
     for (surge, unavailable) in [("25%", "25%"), ("0%", "25%"), ("100%", "0%"), ("1", "0"), ("0", "0")] {
         let number = |text: &str| text.parse::<i32>().map_or_else(|_| json!(text), |number| json!(number));
         let rolling = json!({"maxSurge": number(surge), "maxUnavailable": number(unavailable)});
-        let mut world = World::new(json!({"replicas": 10, "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling}}));
+        let mut world = World::new(
+            json!({"replicas": 10, "strategy": {"type": "RollingUpdate", "rollingUpdate": rolling}}),
+        );
         world.roll();
         world.image("v2");
         let spec = world.deployment().spec.unwrap();
@@ -154,10 +158,17 @@ fn rolling_updates_keep_their_bounds() {
             world.step();
             // Shrinking takes effect at once: what is left available must be enough.
             world.settle(0);
-            assert!(world.sum("/status/availableReplicas") >= least, "{surge} {unavailable}: {:?}", world.log);
+            assert!(
+                world.sum("/status/availableReplicas") >= least,
+                "{surge} {unavailable}: {:?}",
+                world.log
+            );
             world.settle(1);
         }
-        assert_eq!(world.sets.iter().map(|s| s["spec"]["replicas"].as_i64().unwrap()).collect::<Vec<_>>(), [0, 10]);
+        assert_eq!(
+            world.sets.iter().map(|s| s["spec"]["replicas"].as_i64().unwrap()).collect::<Vec<_>>(),
+            [0, 10]
+        );
         assert_eq!(world.progressing(), "NewReplicaSetAvailable", "{surge} {unavailable}");
     }
 }
@@ -171,7 +182,8 @@ fn a_rollback_takes_the_old_set_up_again() {
     world.image("v1");
     world.roll();
     assert_eq!(world.sets.len(), 2);
-    let revisions: Vec<_> = world.sets.iter().map(|set| set["metadata"]["annotations"][REVISION].clone()).collect();
+    let revisions: Vec<_> =
+        world.sets.iter().map(|set| set["metadata"]["annotations"][REVISION].clone()).collect();
     assert_eq!(revisions, ["3", "2"]);
     assert_eq!(world.plan().revision.as_deref(), Some("3"));
     assert_eq!(world.sets[0]["metadata"]["annotations"]["deployment.kubernetes.io/revision-history"], "1");
@@ -185,8 +197,11 @@ fn history_has_a_limit() {
         world.roll();
         world.step();
     }
-    let mut revisions: Vec<_> =
-        world.sets.iter().map(|s| s["metadata"]["annotations"][REVISION].as_str().unwrap().to_owned()).collect();
+    let mut revisions: Vec<_> = world
+        .sets
+        .iter()
+        .map(|s| s["metadata"]["annotations"][REVISION].as_str().unwrap().to_owned())
+        .collect();
     revisions.sort();
     assert_eq!(revisions, ["4", "5", "6"], "the present one and two old ones");
 }
@@ -208,7 +223,9 @@ fn recreate_ends_the_old_before_the_new_begins() {
 
 #[test]
 fn scaling_in_mid_rollout_is_proportional() {
-    let mut world = World::new(json!({"replicas": 10, "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}}}));
+    let mut world = World::new(
+        json!({"replicas": 10, "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 3, "maxUnavailable": 2}}}),
+    );
     for _ in 0..12 {
         world.step();
         world.settle(1);
@@ -217,7 +234,9 @@ fn scaling_in_mid_rollout_is_proportional() {
     world.step();
     world.settle(0);
     world.step();
-    let sizes = |world: &World| world.sets.iter().map(|s| s["spec"]["replicas"].as_i64().unwrap()).collect::<Vec<_>>();
+    let sizes = |world: &World| {
+        world.sets.iter().map(|s| s["spec"]["replicas"].as_i64().unwrap()).collect::<Vec<_>>()
+    };
     assert_eq!(sizes(&world), [8, 5]);
     world.change("/spec/replicas", json!(20));
     world.step();

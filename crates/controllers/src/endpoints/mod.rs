@@ -42,9 +42,12 @@ async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
             let by = endpoints.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY));
             by.is_some_and(|by| by == CONTROLLER)
         });
-        let stays = service.as_ref().is_some_and(|s| s.spec.as_ref().is_some_and(|s| s.type_.as_deref() != Some("ExternalName")));
+        let stays = service
+            .as_ref()
+            .is_some_and(|s| s.spec.as_ref().is_some_and(|s| s.type_.as_deref() != Some("ExternalName")));
         if let Some(endpoints) = ours.filter(|_| !stays) {
-            let preconditions = Some(Preconditions { uid: endpoints.metadata.uid.clone(), resource_version: None });
+            let preconditions =
+                Some(Preconditions { uid: endpoints.metadata.uid.clone(), resource_version: None });
             let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
             cluster.endpoints.delete(&key, &parameters).await?;
         }

@@ -4,7 +4,9 @@ use super::{CONTROLLER, MANAGED_BY};
 use crate::endpointslice::plan::target;
 use crate::slices::{self, HEADLESS};
 use crate::{patch, pod, recorder};
-use k8s_openapi::api::core::v1::{EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service, ServiceSpec};
+use k8s_openapi::api::core::v1::{
+    EndpointAddress, EndpointPort, EndpointSubset, Endpoints, Pod, Service, ServiceSpec,
+};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -24,7 +26,8 @@ pub(super) fn plan(service: &Service, pods: &[Arc<Pod>], current: Option<&Endpoi
         labels.insert(HEADLESS.to_owned(), String::new());
     }
     labels.insert(MANAGED_BY.to_owned(), CONTROLLER.to_owned());
-    let mut annotations = current.and_then(|current| current.metadata.annotations.clone()).unwrap_or_default();
+    let mut annotations =
+        current.and_then(|current| current.metadata.annotations.clone()).unwrap_or_default();
     let former_time = annotations.remove(slices::TRIGGER_TIME);
     annotations.remove(OVER_CAPACITY);
     if truncated {
@@ -45,8 +48,11 @@ pub(super) fn plan(service: &Service, pods: &[Arc<Pod>], current: Option<&Endpoi
         return None;
     }
     annotations.extend(time.or(former_time).map(|time| (slices::TRIGGER_TIME.to_owned(), time)));
-    let mut change = json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "subsets": subsets});
-    for (field, old, new) in [("labels", &meta.labels, labels), ("annotations", &meta.annotations, annotations)] {
+    let mut change =
+        json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "subsets": subsets});
+    for (field, old, new) in
+        [("labels", &meta.labels, labels), ("annotations", &meta.annotations, annotations)]
+    {
         if let Some(difference) = patch::difference(&json!(old.clone().unwrap_or_default()), &json!(new)) {
             change["metadata"][field] = difference;
         }
@@ -65,7 +71,8 @@ fn subsets(service: &Service, spec: &ServiceSpec, pods: &[Arc<Pod>]) -> Vec<Endp
         if !seen.insert((ip.to_owned(), pod.metadata.uid.clone())) {
             continue;
         }
-        let mut ports: Vec<EndpointPort> = spec.ports.iter().flatten().filter_map(|port| port_of(port, pod)).collect();
+        let mut ports: Vec<EndpointPort> =
+            spec.ports.iter().flatten().filter_map(|port| port_of(port, pod)).collect();
         if ports.is_empty() && spec.ports.as_ref().is_some_and(|ports| !ports.is_empty()) {
             continue;
         }
@@ -86,9 +93,13 @@ fn subsets(service: &Service, spec: &ServiceSpec, pods: &[Arc<Pod>]) -> Vec<Endp
         list.get_or_insert_default().push(address);
     }
     let mut subsets: Vec<EndpointSubset> = by_ports.into_values().collect();
-    for list in subsets.iter_mut().flat_map(|subset| [&mut subset.addresses, &mut subset.not_ready_addresses]) {
-        let uid = |address: &EndpointAddress| address.target_ref.as_ref().and_then(|target| target.uid.clone());
-        list.iter_mut().for_each(|list| list.sort_by(|a, b| numeric(&a.ip).cmp(&numeric(&b.ip)).then_with(|| uid(a).cmp(&uid(b)))));
+    for list in subsets.iter_mut().flat_map(|subset| [&mut subset.addresses, &mut subset.not_ready_addresses])
+    {
+        let uid =
+            |address: &EndpointAddress| address.target_ref.as_ref().and_then(|target| target.uid.clone());
+        list.iter_mut().for_each(|list| {
+            list.sort_by(|a, b| numeric(&a.ip).cmp(&numeric(&b.ip)).then_with(|| uid(a).cmp(&uid(b))))
+        });
     }
     subsets
 }
@@ -187,7 +198,11 @@ mod tests {
     #[test]
     fn published_and_headless() {
         let pods = [pod(2, false, false), pod(3, true, true)];
-        let made = plan(&service(json!({"publishNotReadyAddresses": true, "clusterIP": "None", "ports": null})), &pods, None);
+        let made = plan(
+            &service(json!({"publishNotReadyAddresses": true, "clusterIP": "None", "ports": null})),
+            &pods,
+            None,
+        );
         let made = made.unwrap();
         assert_eq!(made["subsets"][0]["addresses"].as_array().map(Vec::len), Some(2));
         assert!(made["subsets"][0].get("ports").is_none());

@@ -32,8 +32,11 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
     let (adder, weak) = (queue.clone(), Arc::downgrade(cluster));
     cluster.nodes.on_change(move |change| {
         // Nodes matter by being there and by their zone.
-        let known = |node: &Option<Arc<Node>>| node.as_ref().map(|node| slices::zone(node).map(str::to_owned));
-        let Some(cluster) = weak.upgrade().filter(|_| known(&change.old) != known(&change.new)) else { return };
+        let known =
+            |node: &Option<Arc<Node>>| node.as_ref().map(|node| slices::zone(node).map(str::to_owned));
+        let Some(cluster) = weak.upgrade().filter(|_| known(&change.old) != known(&change.new)) else {
+            return;
+        };
         for service in cluster.services.all() {
             adder.add(Key::of(&service.metadata));
         }
@@ -63,7 +66,12 @@ pub(crate) fn watch_pods(cluster: &Arc<Cluster>, queue: &Arc<Queue<Key>>) {
 }
 
 fn is_ours(slice: &EndpointSlice) -> bool {
-    slice.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|by| by == CONTROLLER)
+    slice
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(MANAGED_BY))
+        .is_some_and(|by| by == CONTROLLER)
 }
 
 fn service_of(slice: &EndpointSlice) -> Key {
@@ -83,7 +91,9 @@ async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
         return Ok(Next::Wait);
     }
     let mut existing = cluster.endpoint_slices.in_namespace(&key.namespace);
-    existing.retain(|slice| is_ours(slice) && service_of(slice) == key && slice.metadata.deletion_timestamp.is_none());
+    existing.retain(|slice| {
+        is_ours(slice) && service_of(slice) == key && slice.metadata.deletion_timestamp.is_none()
+    });
     let pods = slices::selected(cluster.pods.in_namespace(&key.namespace), &service);
     let node = |name: &str| cluster.nodes.get(&Key::new("", name));
     let changes = plan::plan(&service, &pods, node, &existing);

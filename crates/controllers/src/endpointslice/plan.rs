@@ -1,9 +1,11 @@
 //! From a Service and its Pods to slices: staging/src/k8s.io/endpointslice/{reconciler,utils}.go.
 
 use super::CONTROLLER;
-use crate::pod;
-use crate::slices::{self, Changes, Family, Group, HEADLESS, MANAGED_BY, SERVICE_NAME, SliceOwner, plan_slices};
 use crate::owner;
+use crate::pod;
+use crate::slices::{
+    self, Changes, Family, Group, HEADLESS, MANAGED_BY, SERVICE_NAME, SliceOwner, plan_slices,
+};
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod, Service, ServiceSpec};
 use k8s_openapi::api::discovery::v1::{
     Endpoint, EndpointConditions, EndpointHints, EndpointPort, EndpointSlice, ForZone,
@@ -34,7 +36,8 @@ pub(super) fn plan(
             let Some(address) = pod::address(pod, ipv6) else { continue };
             let family = Family::of(ipv6);
             let group = groups.entry((family, spelled.clone()));
-            let group = group.or_insert_with(|| Group { family, ports: ports.clone(), endpoints: Vec::new() });
+            let group =
+                group.or_insert_with(|| Group { family, ports: ports.clone(), endpoints: Vec::new() });
             group.endpoints.push(endpoint(service, spec, pod, on.as_deref(), address));
         }
     }
@@ -73,12 +76,21 @@ fn ports(spec: &ServiceSpec, pod: &Pod) -> Vec<EndpointPort> {
     ports.collect()
 }
 
-fn endpoint(service: &Service, spec: &ServiceSpec, pod: &Pod, node: Option<&Node>, address: &str) -> Endpoint {
+fn endpoint(
+    service: &Service,
+    spec: &ServiceSpec,
+    pod: &Pod,
+    node: Option<&Node>,
+    address: &str,
+) -> Endpoint {
     let serving = pod::is_ready(pod);
     let terminating = pod.metadata.deletion_timestamp.is_some();
     let zone = node.and_then(slices::zone).map(str::to_owned);
     let near = spec.traffic_distribution.as_deref() == Some("PreferClose");
-    let hints = zone.clone().filter(|_| near).map(|name| EndpointHints { for_zones: Some(vec![ForZone { name }]), ..EndpointHints::default() });
+    let hints = zone
+        .clone()
+        .filter(|_| near)
+        .map(|name| EndpointHints { for_zones: Some(vec![ForZone { name }]), ..EndpointHints::default() });
     Endpoint {
         addresses: vec![address.to_owned()],
         conditions: Some(EndpointConditions {
@@ -187,9 +199,13 @@ mod tests {
             (json!({"/spec/nodeName": "gone"}), false, None),
         ];
         for (patch, publish, expected) in table {
-            let slices = made(&service(json!({"publishNotReadyAddresses": publish})), &[pod("a", "10.244.0.2", 80, patch.clone())]);
+            let slices = made(
+                &service(json!({"publishNotReadyAddresses": publish})),
+                &[pod("a", "10.244.0.2", 80, patch.clone())],
+            );
             let flag = |name: &str| slices[0]["endpoints"][0]["conditions"][name].as_bool();
-            let found = flag("ready").zip(flag("serving")).zip(flag("terminating")).map(|((r, s), t)| (r, s, t));
+            let found =
+                flag("ready").zip(flag("serving")).zip(flag("terminating")).map(|((r, s), t)| (r, s, t));
             assert_eq!(found, expected, "{patch} {publish}");
         }
     }
@@ -198,7 +214,8 @@ mod tests {
     fn named_ports_are_each_pods_own() {
         let pods = [pod("a", "10.244.0.2", 8080, json!({})), pod("b", "10.244.0.3", 9090, json!({}))];
         let slices = made(&service(json!({})), &pods);
-        let mut ports: Vec<_> = slices.iter().filter_map(|slice| slice["ports"][0]["port"].as_i64()).collect();
+        let mut ports: Vec<_> =
+            slices.iter().filter_map(|slice| slice["ports"][0]["port"].as_i64()).collect();
         ports.sort_unstable();
         assert_eq!(ports, [8080, 9090]);
     }

@@ -89,7 +89,9 @@ impl Graph {
         let mut look = Vec::new();
         let former = self.objects.get(uid);
         let former_owners = former.map(|former| former.owners.clone()).unwrap_or_default();
-        let news = former.is_none() || former_owners != object.owners || former.is_some_and(|f| f.deleting != object.deleting);
+        let news = former.is_none()
+            || former_owners != object.owners
+            || former.is_some_and(|f| f.deleting != object.deleting);
         if (news && !object.owners.is_empty()) || (object.deleting && (object.foreground || object.orphan)) {
             look.push(uid.to_owned());
         }

@@ -8,6 +8,7 @@ use crate::discovery::Kind;
 use crate::error::{Error, absent_is_fine};
 use crate::objects::{self, Key, Sink, Source, follow, lock};
 use crate::queue::{Next, Queue};
+use futures::future::BoxFuture;
 use graph::{Graph, Object};
 use kube::Client;
 use kube::api::{DeleteParams, GetParams, Patch, PatchParams, Preconditions, PropagationPolicy};
@@ -41,7 +42,7 @@ pub(crate) fn start(
     kinds: Vec<Kind>,
     on_gone: impl Fn(&Key) + Send + Sync + 'static,
     shutdown: &CancellationToken,
-) -> Vec<futures::future::BoxFuture<'static, ()>> {
+) -> Vec<BoxFuture<'static, ()>> {
     let collector = Arc::new(Collector {
         client: cluster.client.clone(),
         kinds,
@@ -49,20 +50,8 @@ pub(crate) fn start(
         queue: Queue::new("garbage-collector"),
         on_gone: Box::new(on_gone),
     });
-    let mut covered = HashSet::new();
-    covered.extend(collector.clone().share(&cluster.namespaces));
-    covered.extend(collector.clone().share(&cluster.nodes));
-    covered.extend(collector.clone().share(&cluster.pods));
-    covered.extend(collector.clone().share(&cluster.services));
-    covered.extend(collector.clone().share(&cluster.endpoints));
-    covered.extend(collector.clone().share(&cluster.endpoint_slices));
-    covered.extend(collector.clone().share(&cluster.config_maps));
-    covered.extend(collector.clone().share(&cluster.service_accounts));
-    covered.extend(collector.clone().share(&cluster.deployments));
-    covered.extend(collector.clone().share(&cluster.replica_sets));
-    covered.extend(collector.clone().share(&cluster.leases));
-    let mut work: Vec<futures::future::BoxFuture<'static, ()>> = Vec::new();
-    let mut synced = Vec::new();
+    let covered = collector.share_all(cluster);
+    let (mut work, mut synced): (Vec<BoxFuture<'static, ()>>, Vec<_>) = (Vec::new(), Vec::new());
     for (index, kind) in collector.kinds.iter().enumerate() {
         let watched = ["list", "watch", "delete"].iter().all(|verb| kind.can(verb));
         if !watched || covered.contains(&index) || kind.kind == "Event" {
@@ -101,7 +90,8 @@ struct KindSink {
 
 impl Sink<Metadata> for KindSink {
     fn replace(&self, objects: Vec<Metadata>, _revision: u64) {
-        let listed: HashSet<&String> = objects.iter().filter_map(|object| object.metadata.uid.as_ref()).collect();
+        let listed: HashSet<&String> =
+            objects.iter().filter_map(|object| object.metadata.uid.as_ref()).collect();
         let known = lock(&self.collector.graph).of_kind(self.kind);
         for uid in known.iter().filter(|uid| !listed.contains(uid)) {
             self.collector.gone(uid);
@@ -124,6 +114,24 @@ impl Sink<Metadata> for KindSink {
 }
 
 impl Collector {
+    /// Learns of all kinds that have a cache. Returns their indexes.
+    fn share_all(self: &Arc<Self>, cluster: &Cluster) -> HashSet<usize> {
+        let shared = [
+            self.clone().share(&cluster.namespaces),
+            self.clone().share(&cluster.nodes),
+            self.clone().share(&cluster.pods),
+            self.clone().share(&cluster.services),
+            self.clone().share(&cluster.endpoints),
+            self.clone().share(&cluster.endpoint_slices),
+            self.clone().share(&cluster.config_maps),
+            self.clone().share(&cluster.service_accounts),
+            self.clone().share(&cluster.deployments),
+            self.clone().share(&cluster.replica_sets),
+            self.clone().share(&cluster.leases),
+        ];
+        shared.into_iter().flatten().collect()
+    }
+
     /// Learns of a kind through its cache. Returns the kind's index, if it is served.
     fn share<K: objects::Object>(self: Arc<Self>, objects: &objects::Objects<K>) -> Option<usize> {
         let (group, name) = (K::group(&()), K::kind(&()));
@@ -271,19 +279,28 @@ impl Collector {
     }
 
     /// Reads the metadata of an object and patches them, if they did not change in between.
-    async fn change(&self, object: &Object, uid: &str, change: impl Fn(&ObjectMeta) -> Option<Value>) -> Result<(), Error> {
+    async fn change(
+        &self,
+        object: &Object,
+        uid: &str,
+        change: impl Fn(&ObjectMeta) -> Option<Value>,
+    ) -> Result<(), Error> {
         let doing = format!("releasing {} {}", self.kinds[object.kind].kind, object.key);
         let request = self.request(object).get_metadata(&object.key.name, &GetParams::default());
         let request = request.map_err(kube::Error::BuildRequest).map_err(Error::api(doing.clone()))?;
-        let current = match self.client.request::<Metadata>(request).await.map_err(Error::api(doing.clone())) {
+        let current = match self.client.request::<Metadata>(request).await.map_err(Error::api(doing.clone()))
+        {
             Err(error) if error.is_not_found() => return Ok(()),
             other => other?.metadata,
         };
-        let Some(mut metadata) = change(&current).filter(|_| current.uid.as_deref() == Some(uid)) else { return Ok(()) };
+        let Some(mut metadata) = change(&current).filter(|_| current.uid.as_deref() == Some(uid)) else {
+            return Ok(());
+        };
         metadata["uid"] = json!(uid);
         metadata["resourceVersion"] = json!(current.resource_version);
         let patch = json!({"metadata": metadata});
-        let request = self.request(object).patch(&object.key.name, &PatchParams::default(), &Patch::Merge(&patch));
+        let request =
+            self.request(object).patch(&object.key.name, &PatchParams::default(), &Patch::Merge(&patch));
         let request = request.map_err(kube::Error::BuildRequest).map_err(Error::api(doing.clone()))?;
         absent_is_fine(self.client.request::<Value>(request).await.map_err(Error::api(doing)))
     }

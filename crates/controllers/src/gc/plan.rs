@@ -42,7 +42,9 @@ pub(super) enum Step {
 pub(super) fn state_of(graph: &Graph, object: &Object, owner: &OwnerRef) -> OwnerState {
     match graph.get(&owner.uid) {
         // Owners live in the same namespace or in none.
-        Some(found) if !found.key.namespace.is_empty() && found.key.namespace != object.key.namespace => OwnerState::Absent,
+        Some(found) if !found.key.namespace.is_empty() && found.key.namespace != object.key.namespace => {
+            OwnerState::Absent
+        }
         Some(found) if found.waits() => OwnerState::Waiting,
         Some(_) => OwnerState::Present,
         None if graph.is_gone(&owner.uid) => OwnerState::Absent,
@@ -57,8 +59,10 @@ pub(super) fn plan(graph: &Graph, uid: &str, owners: &[OwnerState]) -> Step {
         return Step::OrphanDependents(graph.dependents(uid).map(|(uid, _)| uid.clone()).collect());
     }
     if object.waits() {
-        let blocks = |dependent: &Object| dependent.owners.iter().any(|owner| owner.uid == uid && owner.blocking);
-        let all: Vec<&String> = graph.dependents(uid).filter(|(_, d)| blocks(d)).map(|(uid, _)| uid).collect();
+        let blocks =
+            |dependent: &Object| dependent.owners.iter().any(|owner| owner.uid == uid && owner.blocking);
+        let all: Vec<&String> =
+            graph.dependents(uid).filter(|(_, d)| blocks(d)).map(|(uid, _)| uid).collect();
         return if all.is_empty() { Step::Release } else { Step::Await(all.into_iter().cloned().collect()) };
     }
     if object.deleting || object.owners.is_empty() {
@@ -74,7 +78,8 @@ pub(super) fn plan(graph: &Graph, uid: &str, owners: &[OwnerState]) -> Step {
     }
     let dependents: Vec<(&String, &Object)> = graph.dependents(uid).collect();
     if owners.contains(&OwnerState::Waiting) && !dependents.is_empty() {
-        let circle = dependents.iter().filter(|(_, dependent)| dependent.waits()).map(|(uid, _)| (*uid).clone());
+        let circle =
+            dependents.iter().filter(|(_, dependent)| dependent.waits()).map(|(uid, _)| (*uid).clone());
         return Step::Delete(Policy::Foreground, circle.collect());
     }
     let policy = match (object.orphan, object.foreground) {
@@ -97,7 +102,8 @@ mod tests {
             .iter()
             .map(|owner| json!({"apiVersion": "v1", "kind": "X", "name": owner, "uid": owner, "blockOwnerDeletion": true}))
             .collect();
-        let mut meta = json!({"name": name, "namespace": "n", "ownerReferences": references, "finalizers": finalizers});
+        let mut meta =
+            json!({"name": name, "namespace": "n", "ownerReferences": references, "finalizers": finalizers});
         if !finalizers.is_empty() {
             meta["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         }
@@ -175,7 +181,8 @@ mod tests {
     #[test]
     fn an_owner_in_another_namespace_is_none() {
         let mut graph = Graph::default();
-        let meta: ObjectMeta = serde_json::from_value(json!({"name": "owner", "namespace": "elsewhere"})).unwrap();
+        let meta: ObjectMeta =
+            serde_json::from_value(json!({"name": "owner", "namespace": "elsewhere"})).unwrap();
         graph.put("owner", Object::of(0, &meta));
         put(&mut graph, "pod", &["owner"], &[]);
         assert_eq!(step(&graph, "pod"), Step::Delete(Policy::Background, vec![]));

@@ -39,7 +39,12 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
 }
 
 fn is_ours(slice: &EndpointSlice) -> bool {
-    slice.metadata.labels.as_ref().and_then(|labels| labels.get(MANAGED_BY)).is_some_and(|by| by == CONTROLLER)
+    slice
+        .metadata
+        .labels
+        .as_ref()
+        .and_then(|labels| labels.get(MANAGED_BY))
+        .is_some_and(|by| by == CONTROLLER)
 }
 
 async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
@@ -61,7 +66,8 @@ async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
 fn is_mirrored(service: Option<&Service>, endpoints: &Endpoints) -> bool {
     let meta = &endpoints.metadata;
     let skipped = meta.labels.as_ref().and_then(|l| l.get("endpointslice.kubernetes.io/skip-mirror"));
-    let elected = meta.annotations.as_ref().is_some_and(|a| a.contains_key("control-plane.alpha.kubernetes.io/leader"));
+    let elected =
+        meta.annotations.as_ref().is_some_and(|a| a.contains_key("control-plane.alpha.kubernetes.io/leader"));
     let spec = service.and_then(|service| service.spec.as_ref());
     let selectorless = spec.is_some_and(|spec| spec.selector.as_ref().is_none_or(|s| s.is_empty()));
     selectorless && !elected && skipped.is_none_or(|skip| skip != "true") && meta.deletion_timestamp.is_none()

@@ -2,7 +2,9 @@
 
 use super::CONTROLLER;
 use crate::owner;
-use crate::slices::{Changes, Family, Group, MANAGED_BY, SERVICE_NAME, SliceOwner, TRIGGER_TIME, plan_slices};
+use crate::slices::{
+    Changes, Family, Group, MANAGED_BY, SERVICE_NAME, SliceOwner, TRIGGER_TIME, plan_slices,
+};
 use k8s_openapi::api::core::v1::{EndpointAddress, Endpoints};
 use k8s_openapi::api::discovery::v1::{Endpoint, EndpointConditions, EndpointPort, EndpointSlice};
 use serde_json::Value;
@@ -33,7 +35,8 @@ pub(super) fn plan(endpoints: Option<&Endpoints>, existing: &[Arc<EndpointSlice>
         for (address, ready) in ready.chain(not_ready).take(PER_SUBSET) {
             let family = Family::of(address.ip.contains(':'));
             let group = groups.entry((family, spelled.clone()));
-            let group = group.or_insert_with(|| Group { family, ports: ports.clone(), endpoints: Vec::new() });
+            let group =
+                group.or_insert_with(|| Group { family, ports: ports.clone(), endpoints: Vec::new() });
             group.endpoints.push(endpoint(address, ready));
         }
     }
@@ -46,7 +49,8 @@ fn slice_owner(endpoints: &Endpoints) -> SliceOwner {
     labels.insert(SERVICE_NAME.to_owned(), owner::name(meta).to_owned());
     labels.insert(MANAGED_BY.to_owned(), CONTROLLER.to_owned());
     let mut annotations = meta.annotations.clone().unwrap_or_default();
-    annotations.retain(|key, _| key != TRIGGER_TIME && key != "kubectl.kubernetes.io/last-applied-configuration");
+    annotations
+        .retain(|key, _| key != TRIGGER_TIME && key != "kubectl.kubernetes.io/last-applied-configuration");
     SliceOwner {
         name: owner::name(meta).to_owned(),
         reference: owner::controller_reference(endpoints),
@@ -91,9 +95,15 @@ mod tests {
         .unwrap();
         let made = plan(Some(&endpoints), &[]).create;
         assert_eq!(made.len(), 2);
-        assert_eq!(made[0]["metadata"]["labels"], json!({"team": "a", SERVICE_NAME: "legacy", MANAGED_BY: CONTROLLER}));
+        assert_eq!(
+            made[0]["metadata"]["labels"],
+            json!({"team": "a", SERVICE_NAME: "legacy", MANAGED_BY: CONTROLLER})
+        );
         assert_eq!(made[0]["metadata"]["ownerReferences"][0]["kind"], "Endpoints");
-        assert_eq!(made[0]["endpoints"][1], json!({"addresses": ["192.0.2.2"], "conditions": {"ready": false}}));
+        assert_eq!(
+            made[0]["endpoints"][1],
+            json!({"addresses": ["192.0.2.2"], "conditions": {"ready": false}})
+        );
         assert_eq!(made[0]["ports"], json!([{"name": "", "port": 5432, "protocol": "TCP"}]));
         assert_eq!(made[1]["addressType"], "IPv6");
         let slices: Vec<Arc<EndpointSlice>> =

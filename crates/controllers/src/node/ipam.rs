@@ -41,7 +41,10 @@ async fn reconcile(cluster: &Cluster) -> Result<Next, Error> {
         absent_is_fine(cluster.nodes.patch(&Key::of(&node.metadata), Write::Merge, &patch).await)?;
     }
     for node in short {
-        let note = crate::recorder::Note::warning("CIDRNotAvailable", format!("Node {node} status is now: CIDRNotAvailable"));
+        let note = crate::recorder::Note::warning(
+            "CIDRNotAvailable",
+            format!("Node {node} status is now: CIDRNotAvailable"),
+        );
         if let Some(node) = cluster.nodes.get(&Key::new("", &node)) {
             cluster.record("cidrAllocator", node.as_ref(), [note]);
         }
@@ -68,7 +71,12 @@ fn plan(nodes: &[Arc<Node>], cidr: (IpAddr, u8), prefix: u8) -> (Vec<(&Arc<Node>
         let own = number.and_then(|number| number.checked_sub(1)).filter(|index| *index < count);
         // One more range than there are nodes is enough to find a free one.
         let others = 0..count.min(taken.len() as u128 + 1);
-        match own.into_iter().chain(others).map(|index| range(cidr, prefix, index)).find(|range| !taken.contains(range)) {
+        match own
+            .into_iter()
+            .chain(others)
+            .map(|index| range(cidr, prefix, index))
+            .find(|range| !taken.contains(range))
+        {
             Some(range) => {
                 taken.insert(range.clone());
                 given.push((node, range));
@@ -83,7 +91,8 @@ fn range((address, length): (IpAddr, u8), prefix: u8, index: u128) -> String {
     match address {
         IpAddr::V4(address) => {
             let base = u32::from(address) & u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
-            let offset = u32::try_from(index).unwrap_or(u32::MAX).checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+            let offset =
+                u32::try_from(index).unwrap_or(u32::MAX).checked_shl(32 - u32::from(prefix)).unwrap_or(0);
             format!("{}/{prefix}", Ipv4Addr::from(base | offset))
         }
         IpAddr::V6(address) => {
@@ -99,7 +108,9 @@ mod tests {
     use super::*;
 
     fn node(name: &str, range: Option<&str>) -> Arc<Node> {
-        Arc::new(serde_json::from_value(json!({"metadata": {"name": name}, "spec": {"podCIDR": range}})).unwrap())
+        Arc::new(
+            serde_json::from_value(json!({"metadata": {"name": name}, "spec": {"podCIDR": range}})).unwrap(),
+        )
     }
 
     #[test]
@@ -113,7 +124,8 @@ mod tests {
             node("zebra", None),
         ];
         let (given, short) = plan(&nodes, cidr, 24);
-        let given: Vec<String> = given.iter().map(|(n, r)| format!("{} {r}", crate::owner::name(&n.metadata))).collect();
+        let given: Vec<String> =
+            given.iter().map(|(n, r)| format!("{} {r}", crate::owner::name(&n.metadata))).collect();
         let expected =
             ["node-1 10.244.0.0/24", "node-3 10.244.2.0/24", "node-2 10.244.3.0/24", "zebra 10.244.4.0/24"];
         assert_eq!(given, expected);

@@ -35,8 +35,12 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
     let heard = Arc::new(Heard::default());
     let (adder, hear) = (queue.clone(), heard.clone());
     cluster.leases.on_change(move |change| {
-        let renewed = |lease: &Arc<k8s_openapi::api::coordination::v1::Lease>| lease.spec.clone().and_then(|s| s.renew_time);
-        if change.key.namespace == LEASES && change.new.as_ref().map(renewed) != change.old.as_ref().map(renewed) {
+        let renewed = |lease: &Arc<k8s_openapi::api::coordination::v1::Lease>| {
+            lease.spec.clone().and_then(|s| s.renew_time)
+        };
+        if change.key.namespace == LEASES
+            && change.new.as_ref().map(renewed) != change.old.as_ref().map(renewed)
+        {
             let first = lock(&hear).insert(change.key.name.clone(), Instant::now()).is_none();
             if first {
                 adder.add(change.key.name.clone());
@@ -45,7 +49,8 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
     });
     let (adder, hear) = (queue.clone(), heard.clone());
     cluster.nodes.on_change(move |change| {
-        let said = |node: &Arc<Node>| node.status.as_ref().map(|status| heartbeats(status.conditions.as_deref()));
+        let said =
+            |node: &Arc<Node>| node.status.as_ref().map(|status| heartbeats(status.conditions.as_deref()));
         let before = change.old.as_ref().map(said);
         // Our own words are no sign of life.
         let unknown = change.new.as_ref().is_some_and(|node| plan::ready(node) == Some("Unknown"));
@@ -70,7 +75,9 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
     }
 }
 
-fn heartbeats(conditions: Option<&[k8s_openapi::api::core::v1::NodeCondition]>) -> Vec<(String, Option<Timestamp>)> {
+fn heartbeats(
+    conditions: Option<&[k8s_openapi::api::core::v1::NodeCondition]>,
+) -> Vec<(String, Option<Timestamp>)> {
     let conditions = conditions.into_iter().flatten();
     conditions.map(|c| (c.status.clone(), c.last_heartbeat_time.as_ref().map(|time| time.0))).collect()
 }
@@ -109,7 +116,8 @@ async fn reconcile(cluster: &Cluster, heard: &Heard, name: String) -> Result<Nex
 
 /// Marks the Pods of a silent node unready and deletes those whose patience is over. The time until the next one's is.
 async fn evict(cluster: &Cluster, node: &Node, now: Timestamp) -> Result<Option<Duration>, Error> {
-    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_ref()).is_some_and(|taints| !taints.is_empty());
+    let taints =
+        node.spec.as_ref().and_then(|spec| spec.taints.as_ref()).is_some_and(|taints| !taints.is_empty());
     let silent = plan::ready(node) == Some("Unknown");
     if !taints && !silent {
         return Ok(None);
@@ -119,7 +127,9 @@ async fn evict(cluster: &Cluster, node: &Node, now: Timestamp) -> Result<Option<
     let mut soonest: Option<Duration> = None;
     for pod in cluster.pods.all().iter().filter(|pod| pod::node_name(pod) == Some(name)) {
         if silent && let Some(patch) = plan::unready(pod, now) {
-            absent_is_fine(cluster.pods.patch(&Key::of(&pod.metadata), Write::StrategicStatus, &patch).await)?;
+            absent_is_fine(
+                cluster.pods.patch(&Key::of(&pod.metadata), Write::StrategicStatus, &patch).await,
+            )?;
             cluster.record(COMPONENT, pod.as_ref(), [Note::warning("NodeNotReady", "Node is not ready")]);
         }
         let leave = plan::eviction(node, pod, default).filter(|_| pod.metadata.deletion_timestamp.is_none());

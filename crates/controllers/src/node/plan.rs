@@ -78,7 +78,8 @@ pub(super) fn eviction(node: &Node, pod: &Pod, default: SignedDuration) -> Optio
     let tolerations = pod::spec(pod).and_then(|spec| spec.tolerations.as_deref()).unwrap_or_default();
     let times = taints.iter().filter(|taint| taint.effect == "NoExecute").filter_map(|taint| {
         let since = taint.time_added.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
-        let mut matching = tolerations.iter().filter(|toleration| tolerates_one(toleration, taint)).peekable();
+        let mut matching =
+            tolerations.iter().filter(|toleration| tolerates_one(toleration, taint)).peekable();
         if matching.peek().is_none() {
             let by_silence = taint.key == NOT_READY || taint.key == UNREACHABLE;
             return Some(if by_silence { since + default } else { since });
@@ -93,7 +94,8 @@ pub(super) fn eviction(node: &Node, pod: &Pod, default: SignedDuration) -> Optio
 /// The strategic merge patch that makes a Pod on a silent node unready, so that Services leave it.
 pub(super) fn unready(pod: &Pod, now: Timestamp) -> Option<Value> {
     let condition = json!({"type": "Ready", "status": "False", "lastTransitionTime": seconds(now)});
-    pod::is_ready(pod).then(|| json!({"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [condition]}}))
+    pod::is_ready(pod)
+        .then(|| json!({"metadata": {"uid": pod.metadata.uid}, "status": {"conditions": [condition]}}))
 }
 
 #[cfg(test)]
@@ -105,7 +107,10 @@ mod tests {
         if let Some(ready) = ready {
             conditions.as_array_mut().unwrap().push(json!({"type": "Ready", "status": ready}));
         }
-        serde_json::from_value(json!({"metadata": {"name": "n"}, "spec": spec, "status": {"conditions": conditions}})).unwrap()
+        serde_json::from_value(
+            json!({"metadata": {"name": "n"}, "spec": spec, "status": {"conditions": conditions}}),
+        )
+        .unwrap()
     }
 
     fn now() -> Timestamp {
@@ -119,7 +124,14 @@ mod tests {
             .as_array()
             .unwrap()
             .iter()
-            .map(|c| format!("{} {} {}", c["type"].as_str().unwrap(), c["status"].as_str().unwrap(), c["reason"].as_str().unwrap()))
+            .map(|c| {
+                format!(
+                    "{} {} {}",
+                    c["type"].as_str().unwrap(),
+                    c["status"].as_str().unwrap(),
+                    c["reason"].as_str().unwrap()
+                )
+            })
             .collect();
         let expected = [
             "Ready Unknown NodeStatusUnknown",
@@ -138,14 +150,28 @@ mod tests {
             (Some("True"), json!({}), None),
             (Some("False"), json!({}), Some("not-ready:NoSchedule not-ready:NoExecute")),
             (None, json!({}), Some("not-ready:NoSchedule not-ready:NoExecute")),
-            (Some("Unknown"), json!({"taints": [own]}), Some("gpu:NoSchedule unreachable:NoSchedule unreachable:NoExecute")),
-            (Some("True"), json!({"taints": [own, {"key": UNREACHABLE, "effect": "NoExecute"}]}), Some("gpu:NoSchedule")),
+            (
+                Some("Unknown"),
+                json!({"taints": [own]}),
+                Some("gpu:NoSchedule unreachable:NoSchedule unreachable:NoExecute"),
+            ),
+            (
+                Some("True"),
+                json!({"taints": [own, {"key": UNREACHABLE, "effect": "NoExecute"}]}),
+                Some("gpu:NoSchedule"),
+            ),
             (Some("True"), json!({"unschedulable": true}), Some("unschedulable:NoSchedule")),
-            (Some("False"), json!({"taints": [{"key": NOT_READY, "effect": "NoSchedule"}, {"key": NOT_READY, "effect": "NoExecute"}]}), None),
+            (
+                Some("False"),
+                json!({"taints": [{"key": NOT_READY, "effect": "NoSchedule"}, {"key": NOT_READY, "effect": "NoExecute"}]}),
+                None,
+            ),
         ];
         for (ready, spec, expected) in table {
             let found = taints(&node(*ready, spec.clone()), now()).map(|taints| {
-                let all = taints.iter().map(|t| format!("{}:{}", t.key.trim_start_matches("node.kubernetes.io/"), t.effect));
+                let all = taints
+                    .iter()
+                    .map(|t| format!("{}:{}", t.key.trim_start_matches("node.kubernetes.io/"), t.effect));
                 all.collect::<Vec<_>>().join(" ")
             });
             assert_eq!(found.as_deref(), *expected, "{ready:?} {spec}");
@@ -164,7 +190,9 @@ mod tests {
             (json!({}), json!([]), None),
         ];
         for (spec, tolerations, expected) in table {
-            let pod: Pod = serde_json::from_value(json!({"spec": {"containers": [], "tolerations": tolerations}})).unwrap();
+            let pod: Pod =
+                serde_json::from_value(json!({"spec": {"containers": [], "tolerations": tolerations}}))
+                    .unwrap();
             let found = eviction(&node(Some("Unknown"), spec.clone()), &pod, SignedDuration::from_secs(300));
             assert_eq!(found, expected.map(|time| time.parse().unwrap()), "{spec} {tolerations}");
         }

@@ -26,7 +26,9 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
     cluster.pods.on_change(move |change| {
         let (Some(pod), Some(cluster)) = (&change.new, weak.upgrade()) else { return };
         match pod::node_name(pod) {
-            Some(node) if cluster.nodes.get(&Key::new("", node)).is_none() => adder.add_after(change.key.clone(), QUARANTINE),
+            Some(node) if cluster.nodes.get(&Key::new("", node)).is_none() => {
+                adder.add_after(change.key.clone(), QUARANTINE)
+            }
             None if pod.metadata.deletion_timestamp.is_some() => adder.add(change.key.clone()),
             _ => {}
         }
@@ -83,7 +85,10 @@ mod tests {
             (json!({"spec": {"containers": [], "nodeName": "here"}}), false),
             (json!({"spec": {"containers": [], "nodeName": "gone"}}), true),
             (json!({"spec": {"containers": []}}), false),
-            (json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"containers": []}}), true),
+            (
+                json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"containers": []}}),
+                true,
+            ),
         ];
         for (pod, expected) in table {
             let parsed: Pod = serde_json::from_value(pod.clone()).unwrap();

@@ -17,7 +17,10 @@ pub(crate) trait Object:
 {
 }
 
-impl<T> Object for T where T: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
+impl<T> Object for T where
+    T: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static
+{
+}
 
 /// How a write is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +53,11 @@ impl<K: Object> Objects<K> {
     }
 
     /// Keeps the cache until `shutdown`.
-    pub(crate) fn watch(&self, field_selector: Option<&str>, shutdown: CancellationToken) -> impl Future<Output = ()> + use<K> {
+    pub(crate) fn watch(
+        &self,
+        field_selector: Option<&str>,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = ()> + use<K> {
         let source = Source {
             path: K::url_path(&(), None),
             metadata_only: K::metadata_api(),
@@ -91,7 +98,9 @@ impl<K: Object> Objects<K> {
         let (path, parameters) = (path::<K>(&key.namespace), PatchParams::default());
         let request = match how {
             Write::Merge => path.patch(&key.name, &parameters, &body),
-            Write::Status | Write::StrategicStatus => path.patch_subresource("status", &key.name, &parameters, &body),
+            Write::Status | Write::StrategicStatus => {
+                path.patch_subresource("status", &key.name, &parameters, &body)
+            }
         };
         let request = request.map_err(kube::Error::BuildRequest).map_err(doing())?;
         let patched: K = self.client.request(request).await.map_err(doing())?;

@@ -6,6 +6,8 @@
 mod cache;
 mod key;
 mod kind;
+#[cfg(test)]
+mod tests;
 mod watch;
 
 pub(crate) use cache::Cache;

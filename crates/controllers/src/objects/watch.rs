@@ -2,8 +2,8 @@
 
 use futures::TryStreamExt;
 use kube::Client;
-use kube::core::request::Request;
 use kube::api::{ListParams, WatchParams};
+use kube::core::request::Request;
 use kube::core::{ObjectList, ObjectMeta, WatchEvent};
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -59,7 +59,12 @@ where
 }
 
 /// One list if there is no revision to start from, then one watch until it ends.
-async fn step<T>(client: &Client, source: &Source, sink: &dyn Sink<T>, at: &mut Option<String>) -> kube::Result<()>
+async fn step<T>(
+    client: &Client,
+    source: &Source,
+    sink: &dyn Sink<T>,
+    at: &mut Option<String>,
+) -> kube::Result<()>
 where
     T: Clone + Debug + DeserializeOwned + kube::Resource + 'static,
 {

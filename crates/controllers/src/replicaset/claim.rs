@@ -26,7 +26,9 @@ pub(crate) fn claim<K: Object>(
     adoptable: impl Fn(&K) -> bool,
 ) -> Claim<K> {
     let mut claim = Claim { owned: Vec::new(), adopt: Vec::new(), release: Vec::new() };
-    let selects = |object: &K| !selector::is_empty(selector) && selector::matches(selector, object.meta().labels.as_ref());
+    let selects = |object: &K| {
+        !selector::is_empty(selector) && selector::matches(selector, object.meta().labels.as_ref())
+    };
     for object in candidates {
         match controller_of(object.meta()) {
             Some(controller) if controller.uid != uid(owner) => {}
@@ -51,8 +53,7 @@ mod tests {
     fn pod(name: &str, app: &str, owner: Option<&str>, deleting: bool) -> Arc<Pod> {
         let mut pod = json!({"metadata": {"name": name, "labels": {"app": app}}});
         if let Some(owner) = owner {
-            pod["metadata"]["ownerReferences"] =
-                json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "uid": owner, "controller": true}]);
+            pod["metadata"]["ownerReferences"] = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "x", "uid": owner, "controller": true}]);
         }
         if deleting {
             pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
@@ -74,14 +75,17 @@ mod tests {
                 pod("stranger", "db", None, false),
             ]
         };
-        let names = |pods: &[Arc<Pod>]| -> Vec<String> { pods.iter().filter_map(|p| p.metadata.name.clone()).collect() };
+        let names = |pods: &[Arc<Pod>]| -> Vec<String> {
+            pods.iter().filter_map(|p| p.metadata.name.clone()).collect()
+        };
         let mut owner = ObjectMeta { uid: Some("me".into()), ..ObjectMeta::default() };
         let claimed = claim(&owner, &selector, pods(), |_| true);
         assert_eq!(names(&claimed.owned), ["mine", "mine-going"]);
         assert_eq!(names(&claimed.adopt), ["orphan"]);
         assert_eq!(names(&claimed.release), ["mine-no-more"]);
-        owner.deletion_timestamp =
-            Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(k8s_openapi::jiff::Timestamp::UNIX_EPOCH));
+        owner.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+            k8s_openapi::jiff::Timestamp::UNIX_EPOCH,
+        ));
         let claimed = claim(&owner, &selector, pods(), |_| true);
         assert_eq!(names(&claimed.owned), ["mine", "mine-no-more", "mine-going"]);
         assert!(claimed.adopt.is_empty() && claimed.release.is_empty());

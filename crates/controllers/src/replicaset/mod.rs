@@ -78,8 +78,10 @@ async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
     // Count again what is there now: the status tells of what was just done.
     let now = Timestamp::now();
     let pods = cluster.pods.in_namespace(&key.namespace);
-    let owned: Vec<Arc<Pod>> =
-        pods.into_iter().filter(|pod| owner::is_controlled_by(&pod.metadata, owner::uid(&set.metadata))).collect();
+    let owned: Vec<Arc<Pod>> = pods
+        .into_iter()
+        .filter(|pod| owner::is_controlled_by(&pod.metadata, owner::uid(&set.metadata)))
+        .collect();
     let failure = outcome.as_ref().err().map(|error| (plan.create > 0, error.api_message()));
     if let Some(patch) = status::patch(&set, &owned, failure, now) {
         crate::error::absent_is_fine(cluster.replica_sets.patch(&key, Write::Status, &patch).await)?;
@@ -101,7 +103,11 @@ pub(crate) async fn adopt_and_release<K: crate::objects::Object>(
         objects.patch(&Key::of(object.meta()), Write::Merge, &patch).await?;
     }
     for object in &claims.release {
-        let patch = owner::precise(object.meta(), "ownerReferences", owner::released(object.meta(), &[owner::uid(owner)]));
+        let patch = owner::precise(
+            object.meta(),
+            "ownerReferences",
+            owner::released(object.meta(), &[owner::uid(owner)]),
+        );
         crate::error::absent_is_fine(objects.patch(&Key::of(object.meta()), Write::Merge, &patch).await)?;
     }
     Ok(())
@@ -131,13 +137,21 @@ async fn carry_out(cluster: &Cluster, set: &ReplicaSet, plan: &Plan) -> Result<(
     let deletes = plan.delete.iter().map(|pod| async move {
         let key = Key::of(&pod.metadata);
         let uid = Some(owner::uid(&pod.metadata).to_owned());
-        let parameters =
-            DeleteParams { preconditions: Some(Preconditions { uid, resource_version: None }), ..DeleteParams::default() };
+        let parameters = DeleteParams {
+            preconditions: Some(Preconditions { uid, resource_version: None }),
+            ..DeleteParams::default()
+        };
         let result = cluster.pods.delete(&key, &parameters).await;
-        cluster.record(COMPONENT, set, [match &result {
-            Ok(()) => Note::normal("SuccessfulDelete", format!("Deleted pod: {}", key.name)),
-            Err(error) => Note::warning("FailedDelete", format!("Error deleting: {}", error.api_message())),
-        }]);
+        cluster.record(
+            COMPONENT,
+            set,
+            [match &result {
+                Ok(()) => Note::normal("SuccessfulDelete", format!("Deleted pod: {}", key.name)),
+                Err(error) => {
+                    Note::warning("FailedDelete", format!("Error deleting: {}", error.api_message()))
+                }
+            }],
+        );
         result
     });
     futures::future::join_all(deletes).await.into_iter().collect()

@@ -53,13 +53,15 @@ mod tests {
             ((900, 0, 0, 0, false), (500, 0)),
         ];
         for ((wanted, active, finished, going, set_is_going), expected) in table {
-            let mut set = json!({"metadata": {"name": "s", "uid": "s"}, "spec": {"replicas": wanted, "selector": {}}});
+            let mut set =
+                json!({"metadata": {"name": "s", "uid": "s"}, "spec": {"replicas": wanted, "selector": {}}});
             if set_is_going {
                 set["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
             }
             let set: ReplicaSet = serde_json::from_value(set).unwrap();
             let pod = |kind: usize, i: usize| {
-                let mut pod = json!({"metadata": {"name": format!("p{kind}{i}")}, "status": {"phase": "Running"}});
+                let mut pod =
+                    json!({"metadata": {"name": format!("p{kind}{i}")}, "status": {"phase": "Running"}});
                 if kind == 1 {
                     pod["status"]["phase"] = json!("Failed");
                 }

@@ -10,7 +10,12 @@ use std::sync::Arc;
 const DELETION_COST: &str = "controller.kubernetes.io/pod-deletion-cost";
 
 /// The `count` Pods that go first.
-pub(super) fn first_to_go(mut pods: Vec<Arc<Pod>>, related: &[Arc<Pod>], count: usize, now: Timestamp) -> Vec<Arc<Pod>> {
+pub(super) fn first_to_go(
+    mut pods: Vec<Arc<Pod>>,
+    related: &[Arc<Pod>],
+    count: usize,
+    now: Timestamp,
+) -> Vec<Arc<Pod>> {
     if count == 0 {
         return Vec::new();
     }
@@ -41,7 +46,11 @@ fn compare(a: &Pod, b: &Pod, crowd_a: usize, crowd_b: usize, now: Timestamp) -> 
         .then_with(|| deletion_cost(a).cmp(&deletion_cost(b)))
         .then_with(|| crowd_b.cmp(&crowd_a))
         .then_with(|| {
-            if both_ready { younger_first(pod::ready_transition(a), pod::ready_transition(b), now) } else { Ordering::Equal }
+            if both_ready {
+                younger_first(pod::ready_transition(a), pod::ready_transition(b), now)
+            } else {
+                Ordering::Equal
+            }
         })
         .then_with(|| restarts(b).cmp(&restarts(a)))
         .then_with(|| younger_first(created(a), created(b), now))
@@ -50,7 +59,8 @@ fn compare(a: &Pod, b: &Pod, crowd_a: usize, crowd_b: usize, now: Timestamp) -> 
 
 /// Younger first, in orders of magnitude (KEP-2185); no time at all is youngest.
 fn younger_first(a: Option<Timestamp>, b: Option<Timestamp>, now: Timestamp) -> Ordering {
-    let magnitude = |time: Option<Timestamp>| time.map(|time| (now - time).get_seconds().max(0) + 1).map(i64::ilog2);
+    let magnitude =
+        |time: Option<Timestamp>| time.map(|time| (now - time).get_seconds().max(0) + 1).map(i64::ilog2);
     magnitude(a).cmp(&magnitude(b))
 }
 

@@ -1,5 +1,6 @@
 //! The status of a ReplicaSet.
 
+use crate::patch::difference;
 use crate::pod;
 use crate::queue::Next;
 use crate::recorder::seconds;
@@ -13,7 +14,12 @@ use std::time::Duration;
 
 /// The merge patch that makes the status right, or nothing if it is. `failure` is what went wrong just now: whether
 /// in creating (or deleting) Pods, and the message.
-pub(super) fn patch(set: &ReplicaSet, owned: &[Arc<Pod>], failure: Option<(bool, String)>, now: Timestamp) -> Option<Value> {
+pub(super) fn patch(
+    set: &ReplicaSet,
+    owned: &[Arc<Pod>],
+    failure: Option<(bool, String)>,
+    now: Timestamp,
+) -> Option<Value> {
     let spec = set.spec.as_ref()?;
     let active: Vec<&Pod> = owned.iter().map(Arc::as_ref).filter(|pod| pod::is_active(pod)).collect();
     let template = spec.template.as_ref().and_then(|t| t.metadata.as_ref()).and_then(|m| m.labels.clone());
@@ -23,44 +29,31 @@ pub(super) fn patch(set: &ReplicaSet, owned: &[Arc<Pod>], failure: Option<(bool,
     let labeled = count(&|pod| equality_matches(&template, pod.metadata.labels.as_ref()));
     let ready = count(&pod::is_ready);
     let available = count(&|pod| pod::available_at(pod, min_ready).is_some_and(|when| when <= now));
-    let mut status = json!({
-        "replicas": active.len(),
-        "fullyLabeledReplicas": labeled,
-        "readyReplicas": ready,
-        "availableReplicas": available,
-        "observedGeneration": set.metadata.generation,
-    });
-    let conditions = conditions(set, failure, now);
-    let old = set.status.clone().unwrap_or_default();
-    let same = [
-        (old.replicas, active.len()),
-        (old.fully_labeled_replicas.unwrap_or(0), labeled),
-        (old.ready_replicas.unwrap_or(0), ready),
-        (old.available_replicas.unwrap_or(0), available),
-    ]
-    .iter()
-    .all(|(old, new)| usize::try_from(*old) == Ok(*new))
-        && old.observed_generation == set.metadata.generation
-        && old.conditions.clone().unwrap_or_default() == conditions;
-    if same {
-        return None;
-    }
-    // Go's `omitempty`: zeros are left out, which a merge patch says with null.
-    for field in ["fullyLabeledReplicas", "readyReplicas", "availableReplicas"] {
-        if status[field] == 0 {
-            status[field] = Value::Null;
+    let mut status = json!({"replicas": active.len(), "observedGeneration": set.metadata.generation});
+    // Go's `omitempty`: zeros are left out.
+    for (field, count) in
+        [("fullyLabeledReplicas", labeled), ("readyReplicas", ready), ("availableReplicas", available)]
+    {
+        if count > 0 {
+            status[field] = count.into();
         }
     }
-    status["conditions"] = if conditions.is_empty() { Value::Null } else { json!(conditions) };
-    Some(json!({"metadata": {"uid": set.metadata.uid}, "status": status}))
+    let conditions = conditions(set, failure, now);
+    if !conditions.is_empty() {
+        status["conditions"] = json!(conditions);
+    }
+    let change = difference(&json!(set.status.clone().unwrap_or_default()), &status)?;
+    Some(json!({"metadata": {"uid": set.metadata.uid}, "status": change}))
 }
 
 fn conditions(set: &ReplicaSet, failure: Option<(bool, String)>, now: Timestamp) -> Vec<ReplicaSetCondition> {
     let old = set.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
-    let mut kept: Vec<ReplicaSetCondition> = old.iter().filter(|c| c.type_ != "ReplicaFailure").cloned().collect();
+    let mut kept: Vec<ReplicaSetCondition> =
+        old.iter().filter(|c| c.type_ != "ReplicaFailure").cloned().collect();
     if let Some((creating, message)) = failure {
         let reason = if creating { "FailedCreate" } else { "FailedDelete" };
-        let former = old.into_iter().find(|c| c.type_ == "ReplicaFailure" && c.reason.as_deref() == Some(reason));
+        let former =
+            old.into_iter().find(|c| c.type_ == "ReplicaFailure" && c.reason.as_deref() == Some(reason));
         kept.push(former.unwrap_or_else(|| {
             let condition = json!({"type": "ReplicaFailure", "status": "True", "reason": reason, "message": message,
                                    "lastTransitionTime": seconds(now)});
@@ -116,7 +109,7 @@ mod tests {
         assert_eq!(
             patched["status"],
             json!({"replicas": 3, "fullyLabeledReplicas": 2, "readyReplicas": 2, "availableReplicas": 1,
-                   "observedGeneration": 2, "conditions": null})
+                   "observedGeneration": 2})
         );
         assert_eq!(next_look(&set(json!({"replicas": 0})), &pods, now), Next::After(Duration::from_secs(5)));
         assert_eq!(patch(&set(patched["status"].clone()), &pods, None, now), None, "nothing to say twice");
@@ -127,7 +120,9 @@ mod tests {
         let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
         let failed = patch(&set(json!({"replicas": 0})), &[], Some((true, "quota".into())), now).unwrap();
         assert_eq!(failed["status"]["conditions"][0]["reason"], "FailedCreate");
-        let again = set(json!({"replicas": 0, "observedGeneration": 2, "conditions": failed["status"]["conditions"]}));
+        let again = set(
+            json!({"replicas": 0, "observedGeneration": 2, "conditions": failed["status"]["conditions"]}),
+        );
         assert_eq!(patch(&again, &[], Some((true, "quota".into())), now), None);
         let over = patch(&again, &[], None, now).unwrap();
         assert_eq!(over["status"]["conditions"], Value::Null);

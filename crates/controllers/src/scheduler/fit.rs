@@ -2,7 +2,9 @@
 
 use super::quantity::{Amounts, add, amounts, requests};
 use crate::pod;
-use k8s_openapi::api::core::v1::{Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration};
+use k8s_openapi::api::core::v1::{
+    Node, NodeSelectorRequirement, NodeSelectorTerm, Pod, PodSpec, Taint, Toleration,
+};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A node and what is on it.
@@ -49,14 +51,17 @@ impl<'a> Host<'a> {
 
     /// The reasons against placing a Pod here; none if it fits.
     pub(super) fn objections(&self, pod: &Pod) -> Vec<String> {
-        let Some(spec) = pod::spec(pod) else { return vec!["node(s) cannot run a pod without spec".to_owned()] };
+        let Some(spec) = pod::spec(pod) else {
+            return vec!["node(s) cannot run a pod without spec".to_owned()];
+        };
         let tolerations = spec.tolerations.as_deref().unwrap_or_default();
         let taints = self.node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
         let unschedulable = self.node.spec.as_ref().and_then(|spec| spec.unschedulable) == Some(true);
         if unschedulable && !tolerates(tolerations, &taint("node.kubernetes.io/unschedulable")) {
             return vec!["node(s) were unschedulable".to_owned()];
         }
-        let mut taints: Vec<Taint> = taints.iter().filter(|t| t.effect != "PreferNoSchedule").cloned().collect();
+        let mut taints: Vec<Taint> =
+            taints.iter().filter(|t| t.effect != "PreferNoSchedule").cloned().collect();
         if !self.ready && taints.is_empty() {
             taints.push(taint("node.kubernetes.io/not-ready"));
         }
@@ -80,7 +85,8 @@ impl<'a> Host<'a> {
             shortages.push("Too many pods".to_owned());
         }
         for (name, amount) in requests(spec).into_iter().filter(|(_, amount)| *amount > 0) {
-            let free = self.allocatable.get(&name).copied().unwrap_or(0) - self.used.get(&name).copied().unwrap_or(0);
+            let free = self.allocatable.get(&name).copied().unwrap_or(0)
+                - self.used.get(&name).copied().unwrap_or(0);
             if amount > free {
                 shortages.push(format!("Insufficient {name}"));
             }
@@ -120,14 +126,16 @@ fn selects(spec: &PodSpec, node: &Node) -> bool {
     let plain = spec.node_selector.as_ref().is_none_or(|s| crate::selector::equality_matches(s, labels));
     let affinity = spec.affinity.as_ref().and_then(|a| a.node_affinity.as_ref());
     let required = affinity.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
-    plain && required.is_none_or(|terms| terms.node_selector_terms.iter().any(|term| term_matches(term, node)))
+    plain
+        && required.is_none_or(|terms| terms.node_selector_terms.iter().any(|term| term_matches(term, node)))
 }
 
 /// A term without requirements matches nothing.
 fn term_matches(term: &NodeSelectorTerm, node: &Node) -> bool {
     let labels = term.match_expressions.as_deref().unwrap_or_default();
     let fields = term.match_fields.as_deref().unwrap_or_default();
-    let label = |key: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
+    let label =
+        |key: &str| node.metadata.labels.as_ref().and_then(|labels| labels.get(key)).map(String::as_str);
     let field = |key: &str| node.metadata.name.as_deref().filter(|_| key == "metadata.name");
     !(labels.is_empty() && fields.is_empty())
         && labels.iter().all(|requirement| meets(requirement, label(&requirement.key)))

@@ -44,7 +44,8 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
         let freed = |pod: &Arc<Pod>| pod::node_name(pod).is_some() && !pod::is_finished(pod);
         let frees = change.old.as_ref().is_some_and(freed) && !change.new.as_ref().is_some_and(freed);
         // A waiting Pod whose condition was just written has nothing new to say.
-        let same = change.old.as_ref().zip(change.new.as_ref()).is_some_and(|(old, new)| old.spec == new.spec);
+        let same =
+            change.old.as_ref().zip(change.new.as_ref()).is_some_and(|(old, new)| old.spec == new.spec);
         if frees || change.new.as_ref().is_some_and(|pod| plan::waits(pod) && !same) {
             adder.add(WAITING);
         }
@@ -132,7 +133,10 @@ async fn explain(cluster: &Cluster, pod: &Pod, why: &str) -> Result<(), Error> {
         return Ok(());
     }
     cluster.record(COMPONENT, pod, [Note::warning("FailedScheduling", why)]);
-    let since = current.filter(|c| c.status == "False").and_then(|c| c.last_transition_time.as_ref()).map(|time| time.0);
+    let since = current
+        .filter(|c| c.status == "False")
+        .and_then(|c| c.last_transition_time.as_ref())
+        .map(|time| time.0);
     let condition = json!({
         "type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": why,
         "lastProbeTime": null, "lastTransitionTime": seconds(since.unwrap_or_else(Timestamp::now)),

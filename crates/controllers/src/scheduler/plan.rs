@@ -17,7 +17,11 @@ pub(super) enum Decision {
 }
 
 /// Decides for all Pods that wait. `assumed` are decisions (uid → node) that the API has taken but not shown yet.
-pub(super) fn plan(nodes: &[Arc<Node>], pods: &[Arc<Pod>], assumed: &HashMap<String, String>) -> Vec<Decision> {
+pub(super) fn plan(
+    nodes: &[Arc<Node>],
+    pods: &[Arc<Pod>],
+    assumed: &HashMap<String, String>,
+) -> Vec<Decision> {
     let mut hosts: BTreeMap<&str, Host<'_>> =
         nodes.iter().map(|node| Host::of(node)).map(|host| (host.name, host)).collect();
     let mut waiting = Vec::new();
@@ -46,7 +50,10 @@ pub(super) fn waits(pod: &Pod) -> bool {
     let Some(spec) = pod::spec(pod) else { return false };
     let ours = spec.scheduler_name.as_deref().is_none_or(|name| name.is_empty() || name == super::COMPONENT);
     let gated = spec.scheduling_gates.as_ref().is_some_and(|gates| !gates.is_empty());
-    ours && !gated && pod.metadata.deletion_timestamp.is_none() && pod::node_name(pod).is_none() && !pod::is_finished(pod)
+    ours && !gated
+        && pod.metadata.deletion_timestamp.is_none()
+        && pod::node_name(pod).is_none()
+        && !pod::is_finished(pod)
 }
 
 fn decide(hosts: &mut BTreeMap<&str, Host<'_>>, pod: &Arc<Pod>) -> Decision {
@@ -71,9 +78,12 @@ fn decide(hosts: &mut BTreeMap<&str, Host<'_>>, pod: &Arc<Pod>) -> Decision {
             }
             Decision::Bind(pod.clone(), name.to_owned())
         }
-        None if hosts.is_empty() => Decision::Unschedulable(pod.clone(), "no nodes available to schedule pods".to_owned()),
+        None if hosts.is_empty() => {
+            Decision::Unschedulable(pod.clone(), "no nodes available to schedule pods".to_owned())
+        }
         None => {
-            let mut reasons: Vec<String> = objections.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            let mut reasons: Vec<String> =
+                objections.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
             reasons.sort();
             let text = format!("0/{} nodes are available: {}.", hosts.len(), reasons.join(", "));
             Decision::Unschedulable(pod.clone(), text)
@@ -131,15 +141,24 @@ mod tests {
     #[test]
     fn one_pod_on_one_node() {
         let tainted = json!({"spec": {"taints": [{"key": "gpu", "value": "yes", "effect": "NoSchedule"}]}});
-        let tolerating = json!({"spec": {"tolerations": [{"key": "gpu", "operator": "Equal", "value": "yes"}]}});
+        let tolerating =
+            json!({"spec": {"tolerations": [{"key": "gpu", "operator": "Equal", "value": "yes"}]}});
         let required = |operator: &str, value: &str| {
             json!({"spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
                 {"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": operator, "values": [value]}]}]}}}}})
         };
         let table: Vec<(Value, Value, &str)> = vec![
             (json!({}), json!({}), "p to n"),
-            (json!({"spec": {"unschedulable": true}}), json!({}), "0/1 nodes are available: 1 node(s) were unschedulable."),
-            (tainted.clone(), json!({}), "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: yes}."),
+            (
+                json!({"spec": {"unschedulable": true}}),
+                json!({}),
+                "0/1 nodes are available: 1 node(s) were unschedulable.",
+            ),
+            (
+                tainted.clone(),
+                json!({}),
+                "0/1 nodes are available: 1 node(s) had untolerated taint {gpu: yes}.",
+            ),
             (tainted, tolerating, "p to n"),
             (
                 json!({"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}}),
@@ -159,12 +178,23 @@ mod tests {
             ),
             (json!({}), cpu("2"), "p to n"),
             (json!({}), cpu("2001m"), "0/1 nodes are available: 1 Insufficient cpu."),
-            (json!({"status": {"allocatable": {"pods": "0"}}}), json!({}), "0/1 nodes are available: 1 Too many pods."),
+            (
+                json!({"status": {"allocatable": {"pods": "0"}}}),
+                json!({}),
+                "0/1 nodes are available: 1 Too many pods.",
+            ),
         ];
         for (on, of, expected) in table {
-            assert_eq!(shown(&plan(&[node("n", on.clone())], &[pod("p", of.clone())], &HashMap::new())), [expected], "{on} {of}");
+            assert_eq!(
+                shown(&plan(&[node("n", on.clone())], &[pod("p", of.clone())], &HashMap::new())),
+                [expected],
+                "{on} {of}"
+            );
         }
-        assert_eq!(shown(&plan(&[], &[pod("p", json!({}))], &HashMap::new())), ["no nodes available to schedule pods"]);
+        assert_eq!(
+            shown(&plan(&[], &[pod("p", json!({}))], &HashMap::new())),
+            ["no nodes available to schedule pods"]
+        );
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! What EndpointSlices and Endpoints have in common: which Pods belong to a Service and how its ports are theirs.
 
 mod diff;
+mod slice;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use diff::{Changes, Family, Group, MANAGED_BY, SERVICE_NAME, SliceOwner, apply, plan_slices};
 
@@ -31,14 +34,19 @@ pub(crate) fn is_headless(spec: &ServiceSpec) -> bool {
 /// The families of a Service's addresses: true for IPv6.
 pub(crate) fn families(spec: &ServiceSpec) -> Vec<bool> {
     let families: Vec<bool> = spec.ip_families.iter().flatten().map(|family| family == "IPv6").collect();
-    if families.is_empty() { vec![spec.cluster_ip.as_deref().is_some_and(|ip| ip.contains(':'))] } else { families }
+    if families.is_empty() {
+        vec![spec.cluster_ip.as_deref().is_some_and(|ip| ip.contains(':'))]
+    } else {
+        families
+    }
 }
 
 /// A Pod that has, or may still have, traffic: it has an address and its containers have not ended for good.
 pub(crate) fn may_serve(pod: &Pod, terminating_too: bool) -> bool {
     let status = pod.status.as_ref();
     let addressed = status.is_some_and(|s| {
-        s.pod_ip.as_deref().is_some_and(|ip| !ip.is_empty()) || s.pod_ips.as_ref().is_some_and(|ips| !ips.is_empty())
+        s.pod_ip.as_deref().is_some_and(|ip| !ip.is_empty())
+            || s.pod_ips.as_ref().is_some_and(|ips| !ips.is_empty())
     });
     addressed && !pod::is_finished(pod) && (terminating_too || pod.metadata.deletion_timestamp.is_none())
 }
@@ -53,11 +61,17 @@ pub(crate) fn target_port(port: &ServicePort, pod: &Pod) -> Option<i32> {
         Some(IntOrString::String(name)) if name.is_empty() => Some(port.port),
         Some(IntOrString::String(name)) => {
             let spec = pod::spec(pod)?;
-            let sidecars = spec.init_containers.iter().flatten().filter(|c| c.restart_policy.as_deref() == Some("Always"));
+            let sidecars = spec
+                .init_containers
+                .iter()
+                .flatten()
+                .filter(|c| c.restart_policy.as_deref() == Some("Always"));
             let ports = spec.containers.iter().chain(sidecars).flat_map(|c| c.ports.iter().flatten());
             ports
                 .into_iter()
-                .find(|p| p.name.as_deref() == Some(name) && p.protocol.as_deref().unwrap_or("TCP") == protocol)
+                .find(|p| {
+                    p.name.as_deref() == Some(name) && p.protocol.as_deref().unwrap_or("TCP") == protocol
+                })
                 .map(|p| p.container_port)
         }
     }
@@ -93,7 +107,9 @@ pub(crate) fn selecting(services: &[Arc<Service>], pod: &Pod) -> Vec<crate::obje
 
 /// The Pods that a Service selects.
 pub(crate) fn selected(pods: Vec<Arc<Pod>>, service: &Service) -> Vec<Arc<Pod>> {
-    let Some(selector) = selecting_spec(service).and_then(|spec| spec.selector.as_ref()) else { return Vec::new() };
+    let Some(selector) = selecting_spec(service).and_then(|spec| spec.selector.as_ref()) else {
+        return Vec::new();
+    };
     pods.into_iter()
         .filter(|pod| crate::selector::equality_matches(selector, pod.metadata.labels.as_ref()))
         .collect()
@@ -112,56 +128,4 @@ pub(crate) fn matters(old: &Pod, new: &Pod) -> bool {
         )
     };
     owner::uid(&old.metadata) != owner::uid(&new.metadata) || facts(old) != facts(new)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::{Value, json};
-
-    #[test]
-    fn target_ports() {
-        let pod: Pod = serde_json::from_value(json!({"spec": {"containers": [
-            {"name": "a", "ports": [{"name": "web", "containerPort": 8080}, {"name": "dns", "containerPort": 53, "protocol": "UDP"}]},
-        ]}}))
-        .unwrap();
-        let table: &[(Value, Option<i32>)] = &[
-            (json!({"port": 80}), Some(80)),
-            (json!({"port": 80, "targetPort": 8081}), Some(8081)),
-            (json!({"port": 80, "targetPort": "web"}), Some(8080)),
-            (json!({"port": 80, "targetPort": "web", "protocol": "UDP"}), None),
-            (json!({"port": 80, "targetPort": "dns", "protocol": "UDP"}), Some(53)),
-            (json!({"port": 80, "targetPort": "nothing"}), None),
-        ];
-        for (port, expected) in table {
-            let parsed: ServicePort = serde_json::from_value(port.clone()).unwrap();
-            assert_eq!(target_port(&parsed, &pod), *expected, "{port}");
-        }
-    }
-
-    #[test]
-    fn what_matters() {
-        let pod = |patch: Value| -> Pod {
-            let mut pod = json!({"metadata": {"uid": "u", "labels": {"app": "web"}, "annotations": {}}, "spec": {"containers": []},
-                "status": {"phase": "Running", "podIP": "10.0.0.1", "conditions": []}});
-            for (pointer, value) in patch.as_object().unwrap() {
-                let (parent, leaf) = pointer.rsplit_once('/').unwrap();
-                pod.pointer_mut(parent).unwrap()[leaf] = value.clone();
-            }
-            serde_json::from_value(pod).unwrap()
-        };
-        let table = [
-            (json!({"/metadata/annotations": {"a": "b"}}), false),
-            (json!({"/status/startTime": "2026-01-01T00:00:00Z"}), false),
-            (json!({"/metadata/labels": {"app": "db"}}), true),
-            (json!({"/metadata/deletionTimestamp": "2026-01-01T00:00:00Z"}), true),
-            (json!({"/status/conditions": [{"type": "Ready", "status": "True"}]}), true),
-            (json!({"/status/phase": "Failed"}), true),
-            (json!({"/status/podIP": "10.0.0.2"}), true),
-            (json!({"/metadata/uid": "v"}), true),
-        ];
-        for (patch, expected) in table {
-            assert_eq!(matters(&pod(json!({})), &pod(patch.clone())), expected, "{patch}");
-        }
-    }
 }

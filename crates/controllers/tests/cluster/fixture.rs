@@ -1,7 +1,7 @@
 //! A cluster in memory: API server, controllers, and pretended nodes that make every Pod bound to them run.
 
 use futures::TryStreamExt;
-use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::api::core::v1::{Node, Pod, ServiceAccount};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::{Client, Resource, ResourceExt};
 use sealane_apiserver::ApiServer;
@@ -21,8 +21,11 @@ const SYSTEM: &[&str] = &["system:masters"];
 /// A cluster; it ends with the value.
 pub(crate) struct Lab {
     pub(crate) client: Client,
-    shutdown: CancellationToken,
-    _end: DropGuard,
+    server: Arc<ApiServer>,
+    config: sealane_controllers::Config,
+    controllers: CancellationToken,
+    agents: CancellationToken,
+    _end: [DropGuard; 2],
 }
 
 impl Lab {
@@ -40,7 +43,6 @@ impl Lab {
         };
         let server = ApiServer::new(config, Arc::new(MemoryStore::new()));
         server.bootstrap().await.unwrap();
-        let shutdown = CancellationToken::new();
         let mut config = sealane_controllers::Config::new(
             "10.123.0.1:6443".parse().unwrap(),
             "10.96.0.10".parse().unwrap(),
@@ -48,13 +50,49 @@ impl Lab {
             "the CA".into(),
         );
         config.node_monitor_grace = grace;
-        let controllers = server.client("system:kube-controller-manager", SYSTEM);
-        tokio::spawn(sealane_controllers::run(config, controllers, shutdown.clone()));
-        let lab = Self { client: server.client("admin", SYSTEM), _end: shutdown.clone().drop_guard(), shutdown };
+        let (controllers, agents) = (CancellationToken::new(), CancellationToken::new());
+        let ends = [controllers.clone().drop_guard(), agents.clone().drop_guard()];
+        let client = server.client("admin", SYSTEM);
+        let mut lab = Self { client, server, config, controllers, agents, _end: ends };
+        lab.restart_controllers();
+        // No Pod is admitted without its account.
+        until(&lab.api::<ServiceAccount>(), "an account", |all| !all.is_empty()).await;
         for number in 1..=nodes {
             lab.add_node(&format!("node-{number}"), number).await;
         }
         lab
+    }
+
+    /// Ends the controllers, if they run, and starts them anew.
+    pub(crate) fn restart_controllers(&mut self) {
+        self.controllers.cancel();
+        self.controllers = CancellationToken::new();
+        self._end[0] = self.controllers.clone().drop_guard();
+        let client = self.server.client("system:kube-controller-manager", SYSTEM);
+        tokio::spawn(sealane_controllers::run(self.config.clone(), client, self.controllers.clone()));
+    }
+
+    /// Nodes go dark: nothing happens on them any more.
+    pub(crate) fn darken_nodes(&self) {
+        self.agents.cancel();
+    }
+
+    /// Waits until nothing is written for a while and returns the store's revision.
+    pub(crate) async fn quiet(&self) -> String {
+        let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(self.client.clone());
+        let revision = || async {
+            namespaces.list(&ListParams::default()).await.unwrap().metadata.resource_version.unwrap()
+        };
+        let settled = tokio::time::timeout(PATIENCE, async {
+            loop {
+                let before = revision().await;
+                tokio::time::sleep(Duration::from_millis(400)).await;
+                if revision().await == before {
+                    return before;
+                }
+            }
+        });
+        settled.await.expect("the controllers never stop writing")
     }
 
     pub(crate) async fn new(nodes: usize) -> Self {
@@ -67,7 +105,7 @@ impl Lab {
         let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"kubernetes.io/hostname": name}}});
         nodes.create(&PostParams::default(), &serde_json::from_value(node).unwrap()).await.unwrap();
         self.beat(name, number).await;
-        let (client, shutdown, node) = (self.client.clone(), self.shutdown.clone(), name.to_owned());
+        let (client, shutdown, node) = (self.client.clone(), self.agents.clone(), name.to_owned());
         tokio::spawn(async move {
             tokio::select! { () = shutdown.cancelled() => {}, () = agent(client, node, number) => {} }
         });
@@ -145,7 +183,9 @@ where
                 return all;
             }
             match events.try_next().await.unwrap().expect("a watch outlives the test") {
-                WatchEvent::Added(object) | WatchEvent::Modified(object) => drop(present.insert(key(&object), object)),
+                WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                    drop(present.insert(key(&object), object))
+                }
                 WatchEvent::Deleted(object) => drop(present.remove(&key(&object))),
                 WatchEvent::Bookmark(_) => {}
                 WatchEvent::Error(status) => panic!("{status}"),
@@ -154,7 +194,10 @@ where
     });
     match found.await {
         Ok(all) => all,
-        Err(_) => panic!("{what}: never; there are {}", serde_json::to_string_pretty(&present.into_values().collect::<Vec<_>>()).unwrap()),
+        Err(_) => panic!(
+            "{what}: never; there are {}",
+            serde_json::to_string_pretty(&present.into_values().collect::<Vec<_>>()).unwrap()
+        ),
     }
 }
 
@@ -171,12 +214,18 @@ async fn agent(client: Client, node: String, number: usize) {
         }
         let mine: Api<Pod> = Api::namespaced(client.clone(), &pod.namespace().unwrap());
         if pod.metadata.deletion_timestamp.is_some() {
-            let _ = mine.delete(&pod.name_any(), &DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() }).await;
+            let _ = mine
+                .delete(
+                    &pod.name_any(),
+                    &DeleteParams { grace_period_seconds: Some(0), ..DeleteParams::default() },
+                )
+                .await;
             continue;
         }
         let ready = if pod.annotations().contains_key("unready") { "False" } else { "True" };
         let status = pod.status.clone().unwrap_or_default();
-        let current = status.conditions.iter().flatten().find(|c| c.type_ == "Ready").map(|c| c.status.clone());
+        let current =
+            status.conditions.iter().flatten().find(|c| c.type_ == "Ready").map(|c| c.status.clone());
         if status.pod_ip.is_some() && current.as_deref() == Some(ready) {
             continue;
         }

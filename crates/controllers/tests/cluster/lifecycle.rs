@@ -26,7 +26,10 @@ async fn a_namespace_comes_with_its_defaults_and_goes_with_everything() {
     let pods: Api<Pod> = Api::namespaced(lab.client.clone(), "team");
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     pods.create(&PostParams::default(), &serde_json::from_value(pod).unwrap()).await.unwrap();
-    until(&pods, "a running Pod", |all| all.iter().any(|p| p.status.as_ref().is_some_and(|s| s.pod_ip.is_some()))).await;
+    until(&pods, "a running Pod", |all| {
+        all.iter().any(|p| p.status.as_ref().is_some_and(|s| s.pod_ip.is_some()))
+    })
+    .await;
     namespaces.delete("team", &DeleteParams::default()).await.unwrap();
     until(&namespaces, "its end", |all| all.iter().all(|n| n.name_any() != "team")).await;
     assert!(pods.list(&Default::default()).await.unwrap().items.is_empty());
@@ -40,19 +43,53 @@ async fn a_silent_node_is_unknown_and_its_pods_leave_their_services() {
     lab.expose("ClusterIP").await;
     lab.deploy(2).await;
     let ready = |all: &[Endpoints]| {
-        let subsets = all.iter().find(|e| e.name_any() == "web").and_then(|e| e.subsets.clone()).unwrap_or_default();
+        let subsets =
+            all.iter().find(|e| e.name_any() == "web").and_then(|e| e.subsets.clone()).unwrap_or_default();
         subsets.iter().map(|subset| subset.addresses.as_ref().map_or(0, Vec::len)).sum::<usize>()
     };
     until(&lab.api::<Endpoints>(), "2 addresses", |all| ready(all) == 2).await;
+    lab.darken_nodes();
     let said = |node: &Node| {
-        let conditions = node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+        let conditions =
+            node.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
         conditions.into_iter().find(|c| c.type_ == "Ready").map(|c| c.status)
     };
     let tainted = |node: &Node| node.spec.as_ref().and_then(|spec| spec.taints.as_ref()).map_or(0, Vec::len);
-    until(&nodes, "silence", |all| all.iter().any(|n| said(n).as_deref() == Some("Unknown") && tainted(n) == 2)).await;
+    until(&nodes, "silence", |all| {
+        all.iter().any(|n| said(n).as_deref() == Some("Unknown") && tainted(n) == 2)
+    })
+    .await;
     until(&lab.api::<Endpoints>(), "no address", |all| ready(all) == 0).await;
     lab.beat("node-1", 1).await;
-    until(&nodes, "recovery", |all| all.iter().any(|n| said(n).as_deref() == Some("True") && tainted(n) == 0)).await;
+    until(&nodes, "recovery", |all| {
+        all.iter().any(|n| said(n).as_deref() == Some("True") && tainted(n) == 0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_settled_cluster_is_left_alone_also_by_new_controllers() {
+    let mut lab = Lab::new(2).await;
+    lab.expose("LoadBalancer").await;
+    lab.deploy(5).await;
+    until(&lab.api::<Endpoints>(), "5 addresses", |all| {
+        all.iter().any(|e| e.subsets.iter().flatten().flat_map(|s| s.addresses.iter().flatten()).count() == 5)
+    })
+    .await;
+    let before = lab.quiet().await;
+    lab.restart_controllers();
+    assert_eq!(lab.quiet().await, before, "a restart changes nothing");
+    // And they are at work.
+    lab.api::<Pod>().delete_collection(&DeleteParams::default(), &Default::default()).await.unwrap();
+    until(&lab.api::<Pod>(), "new Pods", |all| {
+        all.iter()
+            .filter(|p| {
+                p.metadata.deletion_timestamp.is_none() && p.spec.as_ref().unwrap().node_name.is_some()
+            })
+            .count()
+            == 5
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -63,13 +100,20 @@ async fn what_does_not_fit_waits_for_a_node() {
     let pods = lab.api::<Pod>();
     let why = |pod: &Pod| {
         let conditions = pod.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
-        conditions.into_iter().find(|c| c.type_ == "PodScheduled" && c.status == "False").and_then(|c| c.message)
+        conditions
+            .into_iter()
+            .find(|c| c.type_ == "PodScheduled" && c.status == "False")
+            .and_then(|c| c.message)
     };
-    until(&pods, "a reason", |all| all.iter().any(|p| why(p).as_deref() == Some("no nodes available to schedule pods"))).await;
+    until(&pods, "a reason", |all| {
+        all.iter().any(|p| why(p).as_deref() == Some("no nodes available to schedule pods"))
+    })
+    .await;
     let warned = |all: &[Event]| all.iter().any(|event| event.reason.as_deref() == Some("FailedScheduling"));
     until(&lab.api::<Event>(), "an event", warned).await;
     lab.add_node("node-1", 1).await;
-    let all = until(&pods, "a place", |all| all.iter().any(|p| p.spec.as_ref().unwrap().node_name.is_some())).await;
+    let all =
+        until(&pods, "a place", |all| all.iter().any(|p| p.spec.as_ref().unwrap().node_name.is_some())).await;
     let conditions = all[0].status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
     assert!(conditions.iter().any(|c| c.type_ == "PodScheduled" && c.status == "True"), "{conditions:?}");
 }

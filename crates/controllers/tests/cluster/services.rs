@@ -10,7 +10,9 @@ use serde_json::json;
 fn addresses(endpoints: &[Endpoints], name: &str) -> (usize, usize) {
     let found = endpoints.iter().find(|e| e.name_any() == name);
     let subsets = found.and_then(|e| e.subsets.clone()).unwrap_or_default();
-    let count = |list: &dyn Fn(&k8s_openapi::api::core::v1::EndpointSubset) -> usize| subsets.iter().map(|s| list(s)).sum();
+    let count = |list: &dyn Fn(&k8s_openapi::api::core::v1::EndpointSubset) -> usize| {
+        subsets.iter().map(|s| list(s)).sum()
+    };
     (
         count(&|subset| subset.addresses.as_ref().map_or(0, Vec::len)),
         count(&|subset| subset.not_ready_addresses.as_ref().map_or(0, Vec::len)),
@@ -18,7 +20,8 @@ fn addresses(endpoints: &[Endpoints], name: &str) -> (usize, usize) {
 }
 
 fn ready(slices: &[EndpointSlice], service: &str) -> (usize, usize) {
-    let of = slices.iter().filter(|s| s.labels().get("kubernetes.io/service-name").is_some_and(|n| n == service));
+    let of =
+        slices.iter().filter(|s| s.labels().get("kubernetes.io/service-name").is_some_and(|n| n == service));
     let all: Vec<_> = of.flat_map(|slice| slice.endpoints.iter()).collect();
     let ready = all.iter().filter(|e| e.conditions.as_ref().is_some_and(|c| c.ready == Some(true))).count();
     (ready, all.len() - ready)
@@ -30,13 +33,19 @@ async fn endpoints_follow_pods() {
     let (endpoints, slices, pods) = (lab.api::<Endpoints>(), lab.api::<EndpointSlice>(), lab.api::<Pod>());
     lab.expose("ClusterIP").await;
     until(&endpoints, "Endpoints of none", |all| all.iter().any(|e| e.name_any() == "web")).await;
-    until(&slices, "an empty slice", |all| all.iter().filter(|s| s.name_any().starts_with("web-")).count() == 1).await;
+    until(&slices, "an empty slice", |all| {
+        all.iter().filter(|s| s.name_any().starts_with("web-")).count() == 1
+    })
+    .await;
     lab.deploy(10).await;
     until(&endpoints, "10 addresses", |all| addresses(all, "web") == (10, 0)).await;
     let all = until(&slices, "10 endpoints", |all| ready(all, "web") == (10, 0)).await;
     let slice = all.iter().find(|s| s.name_any().starts_with("web-")).unwrap();
     let port = &slice.ports.as_ref().unwrap()[0];
-    assert_eq!((port.name.as_deref(), port.port, port.protocol.as_deref()), (Some(""), Some(8080), Some("TCP")));
+    assert_eq!(
+        (port.name.as_deref(), port.port, port.protocol.as_deref()),
+        (Some(""), Some(8080), Some("TCP"))
+    );
     assert!(slice.annotations().contains_key("endpoints.kubernetes.io/last-change-trigger-time"));
     assert_eq!(all.iter().filter(|s| s.name_any().starts_with("web-")).count(), 1);
 
@@ -73,7 +82,10 @@ async fn the_clusters_own_services() {
     let system: Api<Endpoints> = Api::namespaced(lab.client.clone(), "kube-system");
     until(&system, "DNS on both nodes", |all| addresses(all, "kube-dns") == (2, 0)).await;
     let slices: Api<EndpointSlice> = Api::all(lab.client.clone());
-    until(&slices, "their slice", |all| ready(all, "kube-dns") == (2, 0) && ready(all, "kubernetes") == (1, 0)).await;
+    until(&slices, "their slice", |all| {
+        ready(all, "kube-dns") == (2, 0) && ready(all, "kubernetes") == (1, 0)
+    })
+    .await;
     let services: Api<Service> = Api::namespaced(lab.client.clone(), "kube-system");
     let dns = services.get("kube-dns").await.unwrap();
     assert_eq!(dns.spec.as_ref().unwrap().cluster_ip.as_deref(), Some("10.96.0.10"));
@@ -95,7 +107,7 @@ async fn hand_made_endpoints_are_mirrored() {
         .await;
     lab.create::<Endpoints>(json!({"apiVersion": "v1", "kind": "Endpoints", "metadata": {"name": "db"},
         "subsets": [{"addresses": [{"ip": "192.0.2.1"}, {"ip": "192.0.2.2"}], "ports": [{"port": 5432}]}]}))
-    .await;
+        .await;
     let slices = lab.api::<EndpointSlice>();
     until(&slices, "a mirror", |all| ready(all, "db") == (2, 0)).await;
     let endpoints = lab.api::<Endpoints>();
