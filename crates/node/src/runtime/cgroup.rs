@@ -47,7 +47,10 @@ impl Hierarchies {
 
     /// The directories of a group in all hierarchies, whether or not they exist.
     pub(super) fn directories<'a>(&'a self, group: &'a str) -> impl Iterator<Item = PathBuf> + 'a {
-        self.v2.iter().chain(self.v1.iter().map(|(at, _)| at)).map(move |at| at.join(group.trim_start_matches('/')))
+        self.v2
+            .iter()
+            .chain(self.v1.iter().map(|(at, _)| at))
+            .map(move |at| at.join(group.trim_start_matches('/')))
     }
 
     fn controller(&self, name: &str, group: &str) -> Option<PathBuf> {

@@ -24,13 +24,15 @@ pub fn cleanup_pod(dir: &Path) -> Result<(), RuntimeError> {
     }
     unmount_below(dir);
     match fs::remove_file(dir.join(record::SOCKET)) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(RuntimeError::io("deleting the socket in", dir)(e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(RuntimeError::io("deleting the socket in", dir)(e))
+        }
         _ => Ok(()),
     }
 }
 
-/// Kills every process below the cgroup `cgroup_root` (`sealane/NAME`) but the caller, removes the cgroup (and its parent, if that is
-/// empty), and unmounts everything below `dirs`. For `sealane down`.
+/// Kills every process in and below the cgroup `cgroup_root` (`sealane/NAME`; the caller must not be in it), removes the
+/// cgroup and its parent, if that is empty then, and unmounts everything below `dirs`. For `sealane down`.
 ///
 /// # Errors
 /// When a process does not end or a cgroup can't be removed.

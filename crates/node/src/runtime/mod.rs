@@ -23,8 +23,8 @@ pub use embedded::{Embedded, EmbeddedConfig};
 pub use error::RuntimeError;
 pub use shim::shim_main;
 pub use types::{
-    AttachConfig, ContainerConfig, ContainerId, ContainerState, ContainerStatus, ExecConfig, ExitStatus, Mount, Resources,
-    RuntimeEvent, SandboxConfig, SandboxStatus, SecurityContext, TerminalSize,
+    AttachConfig, ContainerConfig, ContainerId, ContainerState, ContainerStatus, ExecConfig, ExitStatus,
+    Mount, Resources, RuntimeEvent, SandboxConfig, SandboxStatus, SecurityContext, TerminalSize,
 };
 
 use std::time::Duration;
@@ -50,7 +50,11 @@ pub trait Runtime: Send + Sync {
     ///
     /// # Errors
     /// [`RuntimeError::Start`] with the reason that `kubectl describe` shows; the failed attempt is listed as exited.
-    fn create_and_start<'a>(&'a self, pod_uid: &'a str, config: ContainerConfig) -> RuntimeFuture<'a, ContainerStatus>;
+    fn create_and_start<'a>(
+        &'a self,
+        pod_uid: &'a str,
+        config: ContainerConfig,
+    ) -> RuntimeFuture<'a, ContainerStatus>;
 
     /// Sends one signal to the container's first process.
     fn kill<'a>(&'a self, id: &'a ContainerId, signal: i32) -> RuntimeFuture<'a, ()>;

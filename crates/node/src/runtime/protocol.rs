@@ -10,14 +10,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, recvmsg,
-    sendmsg,
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
+    SendFlags, recvmsg, sendmsg,
 };
 use serde::{Deserialize, Serialize};
 
-use super::types::{
-    AttachConfig, ContainerConfig, ContainerStatus, ExecConfig, ExitStatus, SandboxConfig,
-};
+use super::types::{AttachConfig, ContainerConfig, ContainerStatus, ExecConfig, ExitStatus, SandboxConfig};
 
 /// The only version so far.
 pub(super) const VERSION: u16 = 1;
@@ -57,13 +55,21 @@ pub(super) enum Request {
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Response {
-    Sandbox { config: Box<SandboxConfig>, containers: Vec<ContainerStatus> },
+    Sandbox {
+        config: Box<SandboxConfig>,
+        containers: Vec<ContainerStatus>,
+    },
     Container(Box<ContainerStatus>),
-    Executing { pid: i32 },
+    Executing {
+        pid: i32,
+    },
     Exited(ExitStatus),
     Done,
     /// `reason` is empty when it is no container that failed to start.
-    Failed { reason: String, message: String },
+    Failed {
+        reason: String,
+        message: String,
+    },
 }
 
 impl Response {
@@ -137,7 +143,8 @@ impl Inbox {
             return Err(format!("a message of {length} bytes is too long"));
         }
         let Some(json) = self.bytes.get(4..4 + length) else { return Ok(None) };
-        let message = serde_json::from_slice(json).map_err(|e| format!("a message is not understood: {e}"))?;
+        let message =
+            serde_json::from_slice(json).map_err(|e| format!("a message is not understood: {e}"))?;
         self.bytes.drain(..4 + length);
         Ok(Some(message))
     }

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use sealane_node::runtime::{
-    AttachConfig, ContainerConfig, ContainerState, ExecConfig, Mount, Resources, Runtime, RuntimeError, SecurityContext,
-    TerminalSize,
+    AttachConfig, ContainerConfig, ContainerState, ExecConfig, Mount, Resources, Runtime, RuntimeError,
+    SandboxConfig, SecurityContext, TerminalSize,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -22,6 +22,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("who_it_runs_as", who_it_runs_as),
     ("safe_by_default", safe_by_default),
     ("how_fast_and_how_small", how_fast_and_how_small),
+    ("many_pods_in_their_own_networks", many_pods_in_their_own_networks),
 ];
 
 const WAIT: &str = "trap 'exit 0' TERM; echo ready; while :; do sleep 0.02; done";
@@ -81,11 +82,17 @@ fn what_a_container_sees() {
             ["web-0", "image pod web-0 /root", "10.244.0.5 web-0", "1", "/made/here", "readonly", "cgroup"];
         assert_eq!(lab.log("web"), expected.map(|l| format!("stdout F {l}")));
         let missing = ContainerConfig {
-            mounts: vec![Mount { host_path: "/no/such/file".into(), container_path: "/x".into(), readonly: true }],
+            mounts: vec![Mount {
+                host_path: "/no/such/file".into(),
+                container_path: "/x".into(),
+                readonly: true,
+            }],
             ..lab.shell("bad", "true")
         };
         let refused = runtime.create_and_start(UID, missing).await.expect_err("refused");
-        assert!(matches!(&refused, RuntimeError::Start { reason, .. } if reason == "CreateContainerConfigError"));
+        assert!(
+            matches!(&refused, RuntimeError::Start { reason, .. } if reason == "CreateContainerConfigError")
+        );
     });
 }
 
@@ -114,7 +121,8 @@ fn exec() {
         let runtime = lab.runtime().await;
         runtime.run_sandbox(lab.sandbox()).await.expect("sandbox");
         runtime.create_and_start(UID, lab.shell("web", WAIT)).await.expect("start");
-        let command = ["/bin/sh", "-c", "cat; echo $FROM $EXTRA; echo err >&2; hostname; exit 3"].map(str::to_owned);
+        let command =
+            ["/bin/sh", "-c", "cat; echo $FROM $EXTRA; echo err >&2; hostname; exit 3"].map(str::to_owned);
         let config = ExecConfig {
             command: command.to_vec(),
             env: vec![("EXTRA".into(), "more".into())],
@@ -189,7 +197,8 @@ fn attach() {
         let runtime = lab.runtime().await;
         runtime.run_sandbox(lab.sandbox()).await.expect("sandbox");
         let all = AttachConfig { stdin: true, stdout: true, stderr: true };
-        let pipes = ContainerConfig { stdin: true, stdin_once: true, ..lab.shell("pipes", "cat; echo bye >&2") };
+        let pipes =
+            ContainerConfig { stdin: true, stdin_once: true, ..lab.shell("pipes", "cat; echo bye >&2") };
         runtime.create_and_start(UID, pipes).await.expect("start");
         let mut streams = runtime.attach(&id("pipes", 0), all).await.expect("attach");
         let mut stdin = streams.stdin.take().expect("stdin");
@@ -201,7 +210,11 @@ fn attach() {
         assert_eq!((out.as_str(), err.as_str()), ("hello\n", "bye\n"));
         assert_eq!(exit_of(&runtime, &id("pipes", 0)).await.exit_code, 0);
 
-        let terminal = ContainerConfig { stdin: true, tty: true, ..lab.shell("tty", "read line; stty size; echo got $line") };
+        let terminal = ContainerConfig {
+            stdin: true,
+            tty: true,
+            ..lab.shell("tty", "read line; stty size; echo got $line")
+        };
         runtime.create_and_start(UID, terminal).await.expect("start");
         let mut streams = runtime.attach(&id("tty", 0), all).await.expect("attach");
         streams.resize(TerminalSize { rows: 20, columns: 30 }).expect("resize");
@@ -275,14 +288,20 @@ fn who_it_runs_as() {
         runtime.create_and_start(UID, config).await.expect("start");
         eventually("it says who it is", || lab.log("web").len() == 5).await;
         assert_eq!(lab.log("web")[..3], ["stdout F 1000", "stdout F 2000", "stdout F 2000 3000"]);
-        let command = ["/bin/sh", "-c", "id -u; id -G; grep -E 'NoNewPrivs|CapEff' /proc/self/status; touch /x || echo no"];
-        let config = ExecConfig { command: command.map(str::to_owned).to_vec(), stdout: true, ..Default::default() };
+        let command = [
+            "/bin/sh",
+            "-c",
+            "id -u; id -G; grep -E 'NoNewPrivs|CapEff' /proc/self/status; touch /x || echo no",
+        ];
+        let config =
+            ExecConfig { command: command.map(str::to_owned).to_vec(), stdout: true, ..Default::default() };
         let mut exec = runtime.exec(&id("web", 0), config).await.expect("exec");
         let mut out = String::new();
         exec.streams.stdout.take().expect("stdout").read_to_string(&mut out).await.expect("read");
         assert_eq!(out, "1000\n2000 3000\nCapEff:\t0000000000000000\nNoNewPrivs:\t1\nno\n");
         let root = SecurityContext { run_as_user: None, ..security };
-        let refused = runtime.create_and_start(UID, ContainerConfig { security: root, ..lab.shell("root", "") }).await;
+        let refused =
+            runtime.create_and_start(UID, ContainerConfig { security: root, ..lab.shell("root", "") }).await;
         assert_eq!(
             refused.expect_err("refused").to_string(),
             "container has runAsNonRoot and image will run as root"
@@ -301,7 +320,10 @@ fn safe_by_default() {
         runtime.create_and_start(UID, lab.shell("web", script)).await.expect("start");
         exit_of(&runtime, &id("web", 0)).await;
         let log: Vec<String> = lab.log("web").into_iter().filter(|l| l.starts_with("stdout")).collect();
-        assert_eq!(log, ["stdout F CapBnd:\t00000000a00425fb", "stdout F 0", "stdout F 1", "stdout F 2", "stdout F end"]);
+        assert_eq!(
+            log,
+            ["stdout F CapBnd:\t00000000a00425fb", "stdout F 0", "stdout F 1", "stdout F 2", "stdout F end"]
+        );
     });
 }
 
@@ -326,10 +348,65 @@ fn how_fast_and_how_small() {
         let group = format!("/sys/fs/cgroup/unified/{}/shim/cgroup.procs", lab.sandbox().cgroup_parent);
         let group = if std::path::Path::new(&group).exists() { group } else { group.replace("/unified", "") };
         let shim = std::fs::read_to_string(group).expect("the shim's group");
-        let memory = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", shim.trim())).expect("smaps_rollup");
-        let field = |name: &str| memory.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("").trim().to_owned();
+        let memory =
+            std::fs::read_to_string(format!("/proc/{}/smaps_rollup", shim.trim())).expect("smaps_rollup");
+        let field =
+            |name: &str| memory.lines().find_map(|l| l.strip_prefix(name)).unwrap_or("").trim().to_owned();
         println!("  sandbox {sandbox:?}, container {container:?}, second {second:?}, exec {exec:?}");
-        println!("  shim: Rss {}, Pss {}, Private_Dirty {}", field("Rss:"), field("Pss:"), field("Private_Dirty:"));
+        println!(
+            "  shim: Rss {}, Pss {}, Private_Dirty {}",
+            field("Rss:"),
+            field("Pss:"),
+            field("Private_Dirty:")
+        );
         assert!(sandbox + container < Duration::from_secs(5));
+    });
+}
+
+/// A new network namespace, pinned to a file.
+fn pin_netns(at: &std::path::Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    std::fs::File::create(at).expect("create");
+    let status =
+        std::process::Command::new("unshare").arg(format!("--net={}", at.display())).arg("true").status();
+    assert!(status.expect("unshare").success());
+    std::fs::metadata(at).expect("metadata").ino()
+}
+
+fn many_pods_in_their_own_networks() {
+    let lab = Lab::new();
+    block_on(async {
+        let runtime = lab.runtime().await;
+        let start = Instant::now();
+        let pods = (0..10).map(|n| {
+            let (runtime, lab) = (&runtime, &lab);
+            async move {
+                let uid = format!("5f0c3b5e-0000-4000-8000-0000000000{n:02}");
+                let netns = lab.dir.path().join(format!("netns-{n}"));
+                let inode = pin_netns(&netns);
+                let sandbox = SandboxConfig {
+                    uid: uid.clone(),
+                    dir: lab.dir.path().join("pods").join(&uid),
+                    cgroup_parent: format!("{}/node-1/{uid}", lab.cgroup),
+                    netns: Some(netns),
+                    sysctls: [("net.ipv4.ip_unprivileged_port_start".to_owned(), n.to_string())].into(),
+                    ..lab.sandbox()
+                };
+                runtime.run_sandbox(sandbox).await.expect("sandbox");
+                let name = format!("web-{n}");
+                let script = "ls -l /proc/self/ns/net | grep -o '[0-9]*]'; cat /proc/sys/net/ipv4/ip_unprivileged_port_start";
+                runtime.create_and_start(&uid, lab.shell(&name, &format!("{script}; {WAIT}"))).await.expect("start");
+                eventually("it is ready", || lab.log(&name).len() == 3).await;
+                assert_eq!(lab.log(&name)[..2], [format!("stdout F {inode}]"), format!("stdout F {n}")]);
+                uid
+            }
+        });
+        let uids = futures::future::join_all(pods).await;
+        println!("  10 pods in {:?}", start.elapsed());
+        let start = Instant::now();
+        let ends = uids.iter().map(|uid| runtime.remove_sandbox(uid));
+        futures::future::join_all(ends).await.into_iter().for_each(|end| end.expect("remove"));
+        println!("  removed in {:?}", start.elapsed());
+        assert_eq!(lab.remains().iter().filter(|r| !r.contains("netns-")).count(), node_groups(&lab).len());
     });
 }

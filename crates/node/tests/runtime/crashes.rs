@@ -38,7 +38,7 @@ fn reattach() {
         let runtime = lab.runtime().await;
         let all = runtime.list().await.expect("list");
         assert!(all[0].running && all[0].config == lab.sandbox());
-        assert_eq!(all[0].containers, [before.clone()]);
+        assert_eq!(all[0].containers, std::slice::from_ref(&before));
         runtime.run_sandbox(lab.sandbox()).await.expect("it is left as it is");
         let mut events = runtime.events();
         runtime.kill(&before.id, 9).await.expect("kill");
@@ -56,7 +56,8 @@ fn what_ended_meanwhile_is_known() {
         drop(runtime);
         let record = lab.pod_dir().join("containers/web.0/status.json");
         eventually("the record says so", || {
-            std::fs::read_to_string(&record).is_ok_and(|t| t.contains("Exited") && t.contains("\"exitCode\":9"))
+            std::fs::read_to_string(&record)
+                .is_ok_and(|t| t.contains("Exited") && t.contains("\"exitCode\":9"))
         })
         .await;
         let runtime = lab.runtime().await;
@@ -77,7 +78,10 @@ fn a_killed_shim() {
         if matches!(first, RuntimeEvent::Started(_)) {
             first = events.recv().await.expect("event");
         }
-        assert!(matches!(&first, RuntimeEvent::Exited(s) if s.reason == "ContainerStatusUnknown"), "{first:?}");
+        assert!(
+            matches!(&first, RuntimeEvent::Exited(s) if s.reason == "ContainerStatusUnknown"),
+            "{first:?}"
+        );
         assert_eq!(events.recv().await.expect("event"), RuntimeEvent::SandboxGone { pod_uid: UID.into() });
         assert!(lab.remains().iter().all(|r| !r.contains(UID)), "{:?}", lab.remains());
         let all = runtime.list().await.expect("list");

@@ -46,7 +46,11 @@ fn layers_and_whiteouts() {
         add(t, "opaque/.wh..wh..opq", 0o644, b"");
         add(t, "opaque/above", 0o644, b"high");
     });
-    let archive = docker_archive("layered:1", &[low, high], serde_json::json!({"User": "www", "StopSignal": "SIGQUIT"}));
+    let archive = docker_archive(
+        "layered:1",
+        &[low, high],
+        serde_json::json!({"User": "www", "StopSignal": "SIGQUIT"}),
+    );
     let mut gzipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzipped.write_all(&archive).expect("gzip");
     let names = store.load(&gzipped.finish().expect("gzip")[..]).expect("load");
@@ -59,8 +63,11 @@ fn layers_and_whiteouts() {
         let at = dir.path().join(format!("{method:?}"));
         let root = mount_rootfs(&image.layers, &at, method).expect("mount");
         let listed = |d: &Path| {
-            let mut names: Vec<_> =
-                std::fs::read_dir(d).expect("read").flatten().map(|e| e.file_name().into_string().expect("utf-8")).collect();
+            let mut names: Vec<_> = std::fs::read_dir(d)
+                .expect("read")
+                .flatten()
+                .map(|e| e.file_name().into_string().expect("utf-8"))
+                .collect();
             names.sort();
             names
         };
@@ -100,7 +107,9 @@ fn oci_archive() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     gzip.write_all(&unpadded).expect("gzip");
     let compressed = gzip.finish().expect("gzip");
-    let config = serde_json::json!({"config": {"Cmd": ["/file"]}, "rootfs": {"diff_ids": [digest(&unpadded)]}}).to_string();
+    let config =
+        serde_json::json!({"config": {"Cmd": ["/file"]}, "rootfs": {"diff_ids": [digest(&unpadded)]}})
+            .to_string();
     let manifest = serde_json::json!({"schemaVersion": 2,
         "config": {"digest": digest(config.as_bytes())}, "layers": [{"digest": digest(&compressed)}]})
     .to_string();
@@ -121,7 +130,7 @@ fn oci_archive() {
 fn broken_archives() {
     let (_dir, store) = store();
     let good = layer(|t| add(t, "file", 0o644, &[7; 4096]));
-    let archive = docker_archive("localhost/x:1", &[good.clone()], serde_json::json!({}));
+    let archive = docker_archive("localhost/x:1", std::slice::from_ref(&good), serde_json::json!({}));
     let mut changed = archive.clone();
     let at = archive.windows(9).position(|w| w == [7; 9]).expect("content");
     changed[at] = 8;
@@ -137,7 +146,10 @@ fn broken_archives() {
     }
     assert!(store.list().expect("list").is_empty());
     let error = store.resolve("localhost/x:1").expect_err("absent").to_string();
-    assert_eq!(error, "image localhost/x:1 is not in the machine's store; load it with: sealane image load FILE");
+    assert_eq!(
+        error,
+        "image localhost/x:1 is not in the machine's store; load it with: sealane image load FILE"
+    );
     let error = store.resolve("nigelpoulton/k8sbook:latest").expect_err("absent").to_string();
     assert!(error.contains("docker.io") && error.contains("sealane image load"), "{error}");
     store.load(&archive[..]).expect("the whole one");
@@ -167,8 +179,13 @@ fn names_and_removal() {
 fn builtin_image() {
     let lab = Lab::new();
     // Any static program will do; busybox plays the binary.
-    let binary = ["/bin/busybox", "/usr/bin/busybox"].into_iter().map(Path::new).find(|p| p.exists()).expect("busybox");
-    let names = [("localhost/hello:4.1", "4.1"), ("localhost/hello:4.2", "4.2"), ("localhost/hello:latest", "4.1")];
+    let binary = ["/bin/busybox", "/usr/bin/busybox"]
+        .into_iter()
+        .map(Path::new)
+        .find(|p| p.exists())
+        .expect("busybox");
+    let names =
+        [("localhost/hello:4.1", "4.1"), ("localhost/hello:4.2", "4.2"), ("localhost/hello:latest", "4.1")];
     lab.store.ensure_builtin(binary, &names).expect("make");
     let [old, new, latest] = names.map(|(n, _)| lab.store.resolve(n).expect(n));
     assert!(old.layers == new.layers && old.id == latest.id && old.id != new.id);
@@ -179,7 +196,11 @@ fn builtin_image() {
     block_on(async {
         let runtime = lab.runtime().await;
         runtime.run_sandbox(lab.sandbox()).await.expect("sandbox");
-        let config = ContainerConfig { image: new, command: vec!["/hello".into(), "env".into()], ..lab.shell("web", "") };
+        let config = ContainerConfig {
+            image: new,
+            command: vec!["/hello".into(), "env".into()],
+            ..lab.shell("web", "")
+        };
         // busybox asks its own name what to do, so it says that it is no applet: it ran.
         runtime.create_and_start(UID, config).await.expect("start");
         assert_eq!(exit_of(&runtime, &id("web", 0)).await.exit_code, 127);

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use sealane_node::runtime::images::{Image, ImageStore};
 use sealane_node::runtime::{
-    ContainerConfig, ContainerId, ContainerState, ContainerStatus, Embedded, EmbeddedConfig, Runtime, RuntimeEvent,
-    SandboxConfig, reap_cluster,
+    ContainerConfig, ContainerId, ContainerState, ContainerStatus, Embedded, EmbeddedConfig, Runtime,
+    RuntimeEvent, SandboxConfig, reap_cluster,
 };
 use sha2::{Digest, Sha256};
 
@@ -28,7 +28,8 @@ impl Lab {
     /// With `busybox` in its image store.
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let dir = tempfile::Builder::new().prefix("sealane-runtime-").tempdir_in("/var/tmp").expect("tempdir");
+        let dir =
+            tempfile::Builder::new().prefix("sealane-runtime-").tempdir_in("/var/tmp").expect("tempdir");
         let cgroup = format!("sealane/test-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let store = ImageStore::open(dir.path().join("images")).expect("store");
         assert_eq!(store.load(&busybox_archive()[..]).expect("load"), ["localhost/busybox:latest"]);
@@ -90,7 +91,9 @@ impl Lab {
     pub(crate) fn remains(&self) -> Vec<String> {
         let mut found: Vec<String> = Vec::new();
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
-        found.extend(mounts.lines().filter(|l| l.contains(&*self.dir.path().to_string_lossy())).map(str::to_owned));
+        found.extend(
+            mounts.lines().filter(|l| l.contains(&*self.dir.path().to_string_lossy())).map(str::to_owned),
+        );
         let ours = format!("*{}*", self.cgroup);
         let find = ["/sys/fs/cgroup", "-type", "d", "-path", &ours];
         let out = Command::new("find").args(find).output().expect("find");
@@ -121,14 +124,17 @@ pub(crate) fn id(name: &str, attempt: u32) -> ContainerId {
 
 /// Runs a test in a runtime with several threads, at most for half a minute.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("tokio");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("tokio");
     runtime.block_on(async { tokio::time::timeout(Duration::from_secs(30), future).await.expect("in time") })
 }
 
 /// The end of a container, by its event.
 pub(crate) async fn exit_of(runtime: &Embedded, id: &ContainerId) -> ContainerStatus {
     let mut events = runtime.events();
-    if let Some(status) = runtime.status(id).await.expect("status").filter(|s| s.state == ContainerState::Exited) {
+    if let Some(status) =
+        runtime.status(id).await.expect("status").filter(|s| s.state == ContainerState::Exited)
+    {
         return status;
     }
     loop {
@@ -185,7 +191,8 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 /// What `docker save` would write for these layers.
 pub(crate) fn docker_archive(name: &str, layers: &[Vec<u8>], config: serde_json::Value) -> Vec<u8> {
     let ids: Vec<String> = layers.iter().map(|l| digest(l)).collect();
-    let config = serde_json::json!({"config": config, "rootfs": {"type": "layers", "diff_ids": ids}}).to_string();
+    let config =
+        serde_json::json!({"config": config, "rootfs": {"type": "layers", "diff_ids": ids}}).to_string();
     let mut tar = tar::Builder::new(Vec::new());
     let mut files = Vec::new();
     for (n, layer) in layers.iter().enumerate() {
@@ -205,7 +212,10 @@ fn busybox_archive() -> Vec<u8> {
     let mut layer = tar::Builder::new(Vec::new());
     add_dir(&mut layer, "bin", 0o755);
     add(&mut layer, "bin/busybox", 0o755, &program);
-    for name in ["sh", "sleep", "cat", "echo", "id", "hostname", "kill", "head", "tail", "ls", "stty", "env", "mount", "grep", "touch"] {
+    for name in [
+        "sh", "sleep", "cat", "echo", "id", "hostname", "kill", "head", "tail", "ls", "stty", "env", "mount",
+        "grep", "touch",
+    ] {
         add_link(&mut layer, tar::EntryType::Symlink, &format!("bin/{name}"), "busybox");
     }
     add_dir(&mut layer, "tmp", 0o1777);

@@ -29,7 +29,11 @@ impl Connection {
     }
 
     /// Sends a request with its file descriptors and returns the first answer.
-    pub(super) async fn ask(&mut self, request: &Request, fds: &[BorrowedFd<'_>]) -> Result<Response, RuntimeError> {
+    pub(super) async fn ask(
+        &mut self,
+        request: &Request,
+        fds: &[BorrowedFd<'_>],
+    ) -> Result<Response, RuntimeError> {
         let mut bytes = protocol::preamble();
         bytes.extend(protocol::frame(request));
         let mut fds = fds;

@@ -17,7 +17,8 @@ use tokio::sync::broadcast;
 use self::client::{Connection, unexpected};
 use super::protocol::{Request, Response};
 use super::types::{
-    AttachConfig, ContainerConfig, ContainerId, ContainerStatus, ExecConfig, RuntimeEvent, SandboxConfig, SandboxStatus,
+    AttachConfig, ContainerConfig, ContainerId, ContainerStatus, ExecConfig, RuntimeEvent, SandboxConfig,
+    SandboxStatus,
 };
 use super::{Exec, Runtime, RuntimeError, RuntimeFuture, Streams, cleanup_pod, record};
 
@@ -66,8 +67,7 @@ impl Embedded {
     pub async fn new(config: EmbeddedConfig) -> Result<Self, RuntimeError> {
         std::fs::create_dir_all(&config.pods_dir).map_err(RuntimeError::io("making", &config.pods_dir))?;
         let program = program::Program::open(&config.shim_command)?;
-        let shared =
-            Shared { config, program, pods: Mutex::default(), events: broadcast::channel(EVENTS).0 };
+        let shared = Shared { config, program, pods: Mutex::default(), events: broadcast::channel(EVENTS).0 };
         let embedded = Self { shared: Arc::new(shared) };
         let dir = &embedded.shared.config.pods_dir;
         let entries = std::fs::read_dir(dir).map_err(RuntimeError::io("reading", dir))?;
@@ -100,7 +100,9 @@ impl Embedded {
     }
 
     async fn start_sandbox(&self, config: SandboxConfig) -> Result<(), RuntimeError> {
-        if self.shared.pod(&config.uid).is_some_and(|p| p.running) && Connection::open(&config.dir).await.is_ok() {
+        if self.shared.pod(&config.uid).is_some_and(|p| p.running)
+            && Connection::open(&config.dir).await.is_ok()
+        {
             return Ok(());
         }
         watcher::end_dead_pod(&config).await?;
@@ -201,7 +203,11 @@ impl Runtime for Embedded {
         self.end_sandbox(pod_uid).boxed()
     }
 
-    fn create_and_start<'a>(&'a self, pod_uid: &'a str, config: ContainerConfig) -> RuntimeFuture<'a, ContainerStatus> {
+    fn create_and_start<'a>(
+        &'a self,
+        pod_uid: &'a str,
+        config: ContainerConfig,
+    ) -> RuntimeFuture<'a, ContainerStatus> {
         self.status_after(pod_uid, Request::Start(Box::new(config))).boxed()
     }
 

@@ -29,7 +29,11 @@ impl Program {
     }
 
     /// Starts a Pod's shim; returns when it listens.
-    pub(super) async fn spawn_shim(&self, config: &EmbeddedConfig, pod: &SandboxConfig) -> Result<(), RuntimeError> {
+    pub(super) async fn spawn_shim(
+        &self,
+        config: &EmbeddedConfig,
+        pod: &SandboxConfig,
+    ) -> Result<(), RuntimeError> {
         let failed = |message: String| RuntimeError::Shim { pod: pod.name.clone(), message };
         // It detaches itself: the process that is waited for here ends when the shim is ready.
         let output = Command::new(format!("/proc/self/fd/{}", self.file.as_raw_fd()))
@@ -62,7 +66,8 @@ fn open_read_only(path: &Path) -> io::Result<OwnedFd> {
 
 #[allow(unsafe_code)] // mount_setattr(2) on a mount of our own; the structure is the kernel's, with its size.
 fn make_read_only(mount: &OwnedFd) -> io::Result<()> {
-    let attributes = libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
+    let attributes =
+        libc::mount_attr { attr_set: libc::MOUNT_ATTR_RDONLY, attr_clr: 0, propagation: 0, userns_fd: 0 };
     let result = unsafe {
         libc::syscall(
             libc::SYS_mount_setattr,

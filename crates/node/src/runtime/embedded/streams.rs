@@ -54,7 +54,12 @@ fn sender(write: OwnedFd) -> io::Result<Sender> {
 
 impl Streams {
     /// Takes the terminal that came for a command.
-    pub(super) fn take_terminal(&mut self, fds: Vec<OwnedFd>, stdin: bool, stdout: bool) -> Result<(), RuntimeError> {
+    pub(super) fn take_terminal(
+        &mut self,
+        fds: Vec<OwnedFd>,
+        stdin: bool,
+        stdout: bool,
+    ) -> Result<(), RuntimeError> {
         let Some(master) = fds.into_iter().next() else { return Ok(()) };
         let wire = || -> io::Result<_> {
             rustix::io::ioctl_fionbio(&master, true)?;
@@ -127,7 +132,11 @@ impl Terminal {
 }
 
 impl AsyncRead for Terminal {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             let mut guard = ready!(self.0.poll_read_ready(cx))?;
             match guard.try_io(|fd| Ok(rustix::io::read(fd, buffer.initialize_unfilled())?)) {

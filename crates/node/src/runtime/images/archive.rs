@@ -83,8 +83,10 @@ impl Members {
     }
 
     fn open(&self, name: &str) -> Result<BufReader<File>, ImageError> {
-        let path =
-            self.files.get(&clean(name)).ok_or_else(|| ImageError::Archive(format!("{name} is missing in it")))?;
+        let path = self
+            .files
+            .get(&clean(name))
+            .ok_or_else(|| ImageError::Archive(format!("{name} is missing in it")))?;
         File::open(path).map(BufReader::new).map_err(ImageError::io("opening", path))
     }
 
@@ -112,18 +114,20 @@ impl Members {
     }
 
     fn oci_image(&self, top: &Descriptor) -> Result<Found, ImageError> {
-        let name = ["io.containerd.image.name", "org.opencontainers.image.ref.name"]
-            .iter()
-            .find_map(|key| top.annotations.get(*key).filter(|v| v.contains([':', '/']) || key.starts_with("io.")));
+        let name = ["io.containerd.image.name", "org.opencontainers.image.ref.name"].iter().find_map(|key| {
+            top.annotations.get(*key).filter(|v| v.contains([':', '/']) || key.starts_with("io."))
+        });
         let names = name.map(|n| Reference::parse(n).map(|r| r.to_string())).transpose()?;
         let mut manifest: Manifest = self.parse(&blob(&top.digest)?)?;
         if manifest.config.is_none() {
             let here = manifest.manifests.iter().find(|d| d.platform.as_ref().is_some_and(Platform::is_ours));
             let chosen = here.or(manifest.manifests.first());
-            let chosen = chosen.ok_or_else(|| ImageError::Archive(format!("{} lists no image", top.digest)))?;
+            let chosen =
+                chosen.ok_or_else(|| ImageError::Archive(format!("{} lists no image", top.digest)))?;
             manifest = self.parse(&blob(&chosen.digest)?)?;
         }
-        let config = manifest.config.ok_or_else(|| ImageError::Archive("a manifest has no config".to_owned()))?;
+        let config =
+            manifest.config.ok_or_else(|| ImageError::Archive("a manifest has no config".to_owned()))?;
         let layers = manifest.layers.iter().map(|d| blob(&d.digest)).collect::<Result<_, _>>()?;
         Ok(Found { names: names.into_iter().collect(), config: blob(&config.digest)?, layers })
     }

@@ -27,7 +27,8 @@ impl ImageStore {
         });
         let key = key.to_string().into_bytes();
         let record = self.path(RECORD);
-        let complete = || names.iter().all(|(n, _)| self.resolve(n).is_ok_and(|i| i.layers.iter().all(|l| l.exists())));
+        let complete =
+            || names.iter().all(|(n, _)| self.resolve(n).is_ok_and(|i| i.layers.iter().all(|l| l.exists())));
         if fs::read(&record).is_ok_and(|old| old == key) && complete() {
             return Ok(());
         }

@@ -48,7 +48,8 @@ fn place(root: &Root, entry: &mut tar::Entry<'_, impl Read>) -> io::Result<()> {
         mtime_seconds: i64::try_from(header.mtime().unwrap_or(0)).unwrap_or(0),
         xattrs: xattrs(entry)?,
     };
-    let (Some(name), Some(parent)) = (path.file_name().map(|n| n.to_string_lossy().into_owned()), path.parent())
+    let (Some(name), Some(parent)) =
+        (path.file_name().map(|n| n.to_string_lossy().into_owned()), path.parent())
     else {
         return root.dress(Path::new("."), &attributes);
     };

@@ -18,7 +18,7 @@ mod store;
 pub use config::Image;
 pub use error::ImageError;
 pub use mount::{MountMethod, mount_rootfs};
-pub use reference::Reference;
 pub(crate) use place::{ensure_directory, read_below};
+pub use reference::Reference;
 pub(crate) use store::lock_layers;
 pub use store::{ImageStore, ImageSummary};

@@ -7,8 +7,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create, fsconfig_set_string, fsmount,
-    fsopen, mount, move_mount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create,
+    fsconfig_set_string, fsmount, fsopen, mount, move_mount,
 };
 
 use super::ImageError;
@@ -28,7 +28,8 @@ pub enum MountMethod {
 /// # Errors
 /// [`ImageError::Io`].
 pub fn mount_rootfs(layers: &[PathBuf], dir: &Path, method: MountMethod) -> Result<PathBuf, ImageError> {
-    let (upper, work, rootfs, empty) = (dir.join("upper"), dir.join("work"), dir.join("rootfs"), dir.join("empty"));
+    let (upper, work, rootfs, empty) =
+        (dir.join("upper"), dir.join("work"), dir.join("rootfs"), dir.join("empty"));
     for path in [&upper, &work, &rootfs, &empty] {
         fs::create_dir_all(path).map_err(ImageError::io("making", path))?;
     }

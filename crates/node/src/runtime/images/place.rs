@@ -8,8 +8,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chownat, fchown, linkat,
-    makedev, mkdirat, mknodat, openat, openat2, readlinkat, symlinkat, unlinkat, utimensat,
+    AtFlags, FileType, Gid, Mode, OFlags, ResolveFlags, Timespec, Timestamps, Uid, XattrFlags, chownat,
+    fchown, linkat, makedev, mkdirat, mknodat, openat, openat2, readlinkat, symlinkat, unlinkat, utimensat,
 };
 use rustix::io::Errno;
 
@@ -118,7 +118,12 @@ impl Root {
         dress_open(&self.resolve(path, OFlags::RDONLY | OFlags::DIRECTORY)?, attributes)
     }
 
-    pub(super) fn file(&self, path: &Path, content: &mut dyn Read, attributes: &Attributes) -> io::Result<()> {
+    pub(super) fn file(
+        &self,
+        path: &Path,
+        content: &mut dyn Read,
+        attributes: &Attributes,
+    ) -> io::Result<()> {
         let (parent, name) = self.vacate(path)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mut file = File::from(openat(&parent, name, flags, Mode::from_raw_mode(0o600))?);
@@ -143,7 +148,14 @@ impl Root {
         Ok(linkat(&from, old, &parent, name, AtFlags::empty())?)
     }
 
-    pub(super) fn device(&self, path: &Path, character: bool, major: u32, minor: u32, a: &Attributes) -> io::Result<()> {
+    pub(super) fn device(
+        &self,
+        path: &Path,
+        character: bool,
+        major: u32,
+        minor: u32,
+        a: &Attributes,
+    ) -> io::Result<()> {
         let kind = if character { FileType::CharacterDevice } else { FileType::BlockDevice };
         self.node(path, kind, makedev(major, minor), a)
     }

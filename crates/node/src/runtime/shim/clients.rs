@@ -41,7 +41,8 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn add(&mut self, socket: UnixStream) {
-        let client = Client { socket, waits: Waits::Asking, inbox: Inbox::default(), unsent: protocol::preamble() };
+        let client =
+            Client { socket, waits: Waits::Asking, inbox: Inbox::default(), unsent: protocol::preamble() };
         self.all.insert(self.next, client);
         self.flush(self.next);
         self.next += 1;

@@ -161,7 +161,9 @@ mod tests {
 
     #[test]
     fn stop_signals() {
-        for (name, number) in [("", 15), ("SIGQUIT", 3), ("winch", 28), ("9", 9), ("SIGRTMIN+3", 37), ("99", 15)] {
+        for (name, number) in
+            [("", 15), ("SIGQUIT", 3), ("winch", 28), ("9", 9), ("SIGRTMIN+3", 37), ("99", 15)]
+        {
             assert_eq!(signal_number(name), number, "{name}");
         }
         assert!(named(0).is_none() && named(65).is_none() && named(37).is_some());

@@ -55,7 +55,8 @@ impl Creation<'_> {
         let console = if self.config.tty { Some(self.listen_for_terminal()?) } else { None };
         let mut container = self.build(console.is_some())?;
         let pid = container.pid().map_or(0, nix_pid);
-        let terminal = console.map(|c| receive_terminal(&c)).transpose().map_err(failed("receiving the terminal"))?;
+        let terminal =
+            console.map(|c| receive_terminal(&c)).transpose().map_err(failed("receiving the terminal"))?;
         self.reporter.process(pid, terminal.as_ref().map(AsFd::as_fd));
         container.start().map_err(|e| Failure::create(format!("starting it: {}", chain(&e))))
     }
@@ -101,7 +102,8 @@ impl Creation<'_> {
             cgroup: &self.cgroup,
             permitted: permitted_capabilities(),
         });
-        fs::write(self.dir.join("config.json"), specification.to_string()).map_err(failed("writing config.json"))
+        fs::write(self.dir.join("config.json"), specification.to_string())
+            .map_err(failed("writing config.json"))
     }
 
     fn build(&mut self, terminal: bool) -> Result<OciContainer, Failure> {

@@ -73,9 +73,8 @@ impl Execution<'_> {
     fn enter(&self) -> io::Result<()> {
         let init = pidfd_open(self.init, PidfdFlags::empty())?;
         Hierarchies::of_this_machine().join_existing(&self.cgroup)?;
-        let kinds = ThreadNameSpaceType::CONTROL_GROUP
-            | ThreadNameSpaceType::PROCESS_ID
-            | ThreadNameSpaceType::MOUNT;
+        let kinds =
+            ThreadNameSpaceType::CONTROL_GROUP | ThreadNameSpaceType::PROCESS_ID | ThreadNameSpaceType::MOUNT;
         Ok(move_into_thread_name_spaces(init.as_fd(), kinds)?)
     }
 
@@ -131,7 +130,8 @@ impl Execution<'_> {
         }
         // A change of user took the effective set, which dropping from the bounding set needs; it is lost for good with
         // the execution.
-        capabilities::reset_effective(create_syscall().as_ref()).map_err(|e| io::Error::other(e.to_string()))?;
+        capabilities::reset_effective(create_syscall().as_ref())
+            .map_err(|e| io::Error::other(e.to_string()))?;
         Ok(rustix::thread::set_keep_capabilities(false)?)
     }
 }

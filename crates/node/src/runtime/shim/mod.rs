@@ -11,6 +11,7 @@ mod container;
 mod create;
 mod exec;
 mod executor;
+mod lifecycle;
 mod log;
 mod requests;
 mod server;

@@ -30,11 +30,15 @@ impl Shim {
                 Ok(Some(self.info()))
             }
             Request::Start(config) => self.start(client, *config).map(|()| None),
-            Request::Signal { container, signal } => self.signal(&container, signal).map(|()| Some(Response::Done)),
+            Request::Signal { container, signal } => {
+                self.signal(&container, signal).map(|()| Some(Response::Done))
+            }
             Request::Stop { container, grace_ms } => self.stop(client, &container, grace_ms),
             Request::Exec { container, config } => self.exec(client, &container, &config, fds).map(|()| None),
             Request::KillExec { pid } => self.kill_command(pid).map(|()| Some(Response::Done)),
-            Request::Attach { container, config } => self.attach(client, &container, config, fds).map(|()| None),
+            Request::Attach { container, config } => {
+                self.attach(client, &container, config, fds).map(|()| None)
+            }
             Request::Remove { container } => self.remove(&container).map(|()| Some(Response::Done)),
             Request::Shutdown => {
                 self.end();
@@ -70,8 +74,14 @@ impl Shim {
         let (reports, reporter) = Reports::pair()?;
         let status = record::new_status(&self.config, &config);
         record::write_status(&self.config.dir, &status)?;
-        let creation =
-            Creation { sandbox: &self.config, config: &config, dir, cgroup: self.cgroup(&key), stdio, reporter };
+        let creation = Creation {
+            sandbox: &self.config,
+            config: &config,
+            dir,
+            cgroup: self.cgroup(&key),
+            stdio,
+            reporter,
+        };
         fork(move || creation.run())?;
         self.containers.insert(key.clone(), Container { status, live: Some(live) });
         self.starts.push(Start { reports, client, of: StartOf::Container(key) });
@@ -157,7 +167,9 @@ impl Shim {
 
     fn remove(&mut self, key: &str) -> io::Result<()> {
         match self.containers.get(key) {
-            Some(c) if c.live.is_some() => return Err(io::Error::other(format!("container {key} still runs"))),
+            Some(c) if c.live.is_some() => {
+                return Err(io::Error::other(format!("container {key} still runs")));
+            }
             _ => drop(self.containers.remove(key)),
         }
         if !key.split_once('.').is_some_and(|(name, _)| is_name(name)) {

@@ -18,7 +18,10 @@ use super::child::unshare;
 pub(super) fn enter(config: &SandboxConfig) -> Result<(UnixListener, OwnedFd), String> {
     let step = |what: &str, done: io::Result<()>| done.map_err(|e| format!("{what}: {e}"));
     step("making a session", setsid().map(drop).map_err(Into::into))?;
-    step("becoming the sub-reaper", set_child_subreaper(Some(rustix::process::getpid())).map_err(Into::into))?;
+    step(
+        "becoming the sub-reaper",
+        set_child_subreaper(Some(rustix::process::getpid())).map_err(Into::into),
+    )?;
     // Children enter containers: nothing there may trace them or reach their files through /proc.
     step("becoming undumpable", set_dumpable_behavior(DumpableBehavior::NotDumpable).map_err(Into::into))?;
     step("redirecting the standard streams", redirect(&config.dir))?;

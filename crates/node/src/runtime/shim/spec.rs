@@ -9,20 +9,76 @@ use super::user::User;
 
 /// Docker's default set without `MKNOD`.
 const DEFAULT_CAPABILITIES: [&str; 13] = [
-    "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP", "NET_BIND_SERVICE",
-    "SYS_CHROOT", "KILL", "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FSETID",
+    "FOWNER",
+    "NET_RAW",
+    "SETGID",
+    "SETUID",
+    "SETFCAP",
+    "SETPCAP",
+    "NET_BIND_SERVICE",
+    "SYS_CHROOT",
+    "KILL",
+    "AUDIT_WRITE",
 ];
 /// In the order of their numbers.
 const ALL_CAPABILITIES: [&str; 41] = [
-    "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP",
-    "LINUX_IMMUTABLE", "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE",
-    "SYS_RAWIO", "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME",
-    "SYS_TTY_CONFIG", "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG",
-    "WAKE_ALARM", "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "DAC_READ_SEARCH",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "SETGID",
+    "SETUID",
+    "SETPCAP",
+    "LINUX_IMMUTABLE",
+    "NET_BIND_SERVICE",
+    "NET_BROADCAST",
+    "NET_ADMIN",
+    "NET_RAW",
+    "IPC_LOCK",
+    "IPC_OWNER",
+    "SYS_MODULE",
+    "SYS_RAWIO",
+    "SYS_CHROOT",
+    "SYS_PTRACE",
+    "SYS_PACCT",
+    "SYS_ADMIN",
+    "SYS_BOOT",
+    "SYS_NICE",
+    "SYS_RESOURCE",
+    "SYS_TIME",
+    "SYS_TTY_CONFIG",
+    "MKNOD",
+    "LEASE",
+    "AUDIT_WRITE",
+    "AUDIT_CONTROL",
+    "SETFCAP",
+    "MAC_OVERRIDE",
+    "MAC_ADMIN",
+    "SYSLOG",
+    "WAKE_ALARM",
+    "BLOCK_SUSPEND",
+    "AUDIT_READ",
+    "PERFMON",
+    "BPF",
+    "CHECKPOINT_RESTORE",
 ];
 const MASKED: [&str; 11] = [
-    "/proc/acpi", "/proc/asound", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/proc/timer_list",
-    "/proc/timer_stats", "/proc/sched_debug", "/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap",
+    "/proc/acpi",
+    "/proc/asound",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/timer_list",
+    "/proc/timer_stats",
+    "/proc/sched_debug",
+    "/proc/scsi",
+    "/sys/firmware",
+    "/sys/devices/virtual/powercap",
 ];
 const READONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 const DEFAULT_PATH: &str = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -45,7 +101,8 @@ pub(super) struct Container<'a> {
 pub(super) fn specification(c: &Container<'_>) -> Value {
     let security = &c.config.security;
     let caps = capabilities(security, c.permitted);
-    let (masked, readonly) = if security.privileged { (&[][..], &[][..]) } else { (&MASKED[..], &READONLY[..]) };
+    let (masked, readonly) =
+        if security.privileged { (&[][..], &[][..]) } else { (&MASKED[..], &READONLY[..]) };
     json!({
         "ociVersion": "1.0.2",
         "process": {
@@ -90,7 +147,8 @@ pub(super) fn working_dir(config: &ContainerConfig) -> String {
 
 fn environment(c: &Container<'_>) -> Vec<String> {
     let mut env: Vec<(String, String)> = Vec::new();
-    let base = [("HOSTNAME", c.hostname), ("HOME", c.user.home.as_str())].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    let base =
+        [("HOSTNAME", c.hostname), ("HOME", c.user.home.as_str())].map(|(k, v)| (k.to_owned(), v.to_owned()));
     let terminal = c.config.tty.then(|| ("TERM".to_owned(), "xterm".to_owned()));
     let all = base.into_iter().chain(terminal).chain(c.config.image.env.clone()).chain(c.config.env.clone());
     for (key, value) in all.filter(|(k, v)| k != "HOSTNAME" || !v.is_empty()) {
@@ -115,7 +173,8 @@ fn capabilities(security: &SecurityContext, permitted: u64) -> Vec<String> {
         let wanted = DEFAULT_CAPABILITIES.contains(&name) && !has(&remove, "ALL");
         has(&add, name) || ((wanted || has(&add, "ALL")) && !has(&remove, name))
     };
-    let given = |(bit, name): &(usize, &&str)| (security.privileged || kept(name)) && permitted >> bit & 1 == 1;
+    let given =
+        |(bit, name): &(usize, &&str)| (security.privileged || kept(name)) && permitted >> bit & 1 == 1;
     ALL_CAPABILITIES.iter().enumerate().filter(given).map(|(_, n)| format!("CAP_{n}")).collect()
 }
 
@@ -125,7 +184,11 @@ fn mounts(config: &ContainerConfig) -> Vec<Value> {
     let mut all = vec![
         own("/proc", "proc", &["nosuid", "noexec", "nodev"]),
         own("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        own("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        own(
+            "/dev/pts",
+            "devpts",
+            &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"],
+        ),
         own("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
         own("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", "size=65536k"]),
         own("/sys", "sysfs", &["nosuid", "noexec", "nodev", write]),
@@ -207,7 +270,10 @@ mod tests {
     #[test]
     fn environment_and_resources() {
         let config = ContainerConfig {
-            image: Image { env: vec![("A".into(), "1".into()), ("B".into(), "1".into())], ..Default::default() },
+            image: Image {
+                env: vec![("A".into(), "1".into()), ("B".into(), "1".into())],
+                ..Default::default()
+            },
             env: vec![("B".into(), "2".into())],
             ..Default::default()
         };
@@ -222,7 +288,8 @@ mod tests {
         };
         assert_eq!(environment(&c), list(&[DEFAULT_PATH, "HOSTNAME=web-0", "HOME=/root", "A=1", "B=2"]));
         assert_eq!(specification(&c)["linux"]["cgroupsPath"], "/a/b");
-        let limits = Resources { cpu_limit_millicores: Some(250), memory_limit_bytes: Some(7), ..Default::default() };
+        let limits =
+            Resources { cpu_limit_millicores: Some(250), memory_limit_bytes: Some(7), ..Default::default() };
         let found = resources(&limits, false);
         assert_eq!((&found["cpu"]["quota"], &found["cpu"]["shares"]), (&json!(25_000), &json!(256)));
         assert_eq!(found["memory"]["limit"], 7);

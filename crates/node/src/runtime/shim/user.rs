@@ -13,7 +13,12 @@ pub(super) struct User {
 }
 
 /// `passwd` and `group` are the image's `/etc/passwd` and `/etc/group`, empty if it has none.
-pub(super) fn resolve(image_user: &str, context: &SecurityContext, passwd: &str, group: &str) -> Result<User, Failure> {
+pub(super) fn resolve(
+    image_user: &str,
+    context: &SecurityContext,
+    passwd: &str,
+    group: &str,
+) -> Result<User, Failure> {
     let (wanted, wanted_group) = match context.run_as_user {
         Some(uid) => (uid.to_string(), None),
         None => match image_user.split_once(':') {
@@ -26,7 +31,11 @@ pub(super) fn resolve(image_user: &str, context: &SecurityContext, passwd: &str,
     let field = |n: usize| entry.as_ref().and_then(|e| e.get(n).copied());
     let uid = match (wanted.parse(), field(2).map(str::parse)) {
         (_, Some(Ok(uid))) | (Ok(uid), _) => uid,
-        _ => return Err(Failure::config(format!("unable to find user {wanted}: no matching entries in passwd file"))),
+        _ => {
+            return Err(Failure::config(format!(
+                "unable to find user {wanted}: no matching entries in passwd file"
+            )));
+        }
     };
     let gid = match (context.run_as_group, wanted_group) {
         (Some(gid), _) => gid,
@@ -49,9 +58,9 @@ pub(super) fn resolve(image_user: &str, context: &SecurityContext, passwd: &str,
 
 fn group_id(name: &str, group: &str) -> Result<u32, Failure> {
     let found = entries(group).find(|e| e[0] == name).and_then(|e| e.get(2)?.parse().ok());
-    found
-        .or_else(|| name.parse().ok())
-        .ok_or_else(|| Failure::config(format!("unable to find group {name}: no matching entries in group file")))
+    found.or_else(|| name.parse().ok()).ok_or_else(|| {
+        Failure::config(format!("unable to find group {name}: no matching entries in group file"))
+    })
 }
 
 fn entries(file: &str) -> impl Iterator<Item = Vec<&str>> {
