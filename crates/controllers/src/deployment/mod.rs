@@ -1,6 +1,7 @@
 //! Deployment: rolls its template out through ReplicaSets.
 
 mod bounds;
+mod history;
 mod member;
 mod plan;
 mod scale;

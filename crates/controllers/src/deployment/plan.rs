@@ -1,6 +1,7 @@
 //! What a Deployment does next: pkg/controller/deployment/{deployment_controller,sync,rolling,recreate,progress}.go.
 
 use super::bounds::{is_rolling, max_surge, max_unavailable};
+use super::history::surplus;
 use super::member::{Member, same_template, template_hash};
 use super::scale;
 use super::status::{
@@ -68,7 +69,7 @@ pub(super) fn plan(
     if paused || rollout.was_scaled() {
         scale::scale(&mut rollout);
         if paused {
-            delete = rollout.surplus_history();
+            delete = surplus(rollout.spec, &rollout.old);
         }
         return rollout.finish(delete, false);
     }
@@ -78,7 +79,7 @@ pub(super) fn plan(
         rollout.recreate(&pods_of_others)
     }
     if is_complete(deployment, rollout.wanted, &former) {
-        delete = rollout.surplus_history();
+        delete = surplus(rollout.spec, &rollout.old);
     }
     rollout.finish(delete, true)
 }
@@ -256,27 +257,6 @@ impl<'a> Rollout<'a> {
         if let Some(new) = &mut self.new {
             Self::resize(&mut self.notes, self.spec, new, self.wanted);
         }
-    }
-
-    /// Old, empty, settled sets beyond the history limit, the oldest revisions.
-    fn surplus_history(&self) -> Vec<Arc<ReplicaSet>> {
-        let limit = self.spec.revision_history_limit.unwrap_or(10);
-        let mut sets: Vec<&Member> = self.old.iter().collect();
-        sets.retain(|m| m.current.as_ref().is_some_and(|set| set.metadata.deletion_timestamp.is_none()));
-        let surplus = sets.len().saturating_sub(usize::try_from(limit).unwrap_or(0));
-        if limit == i32::MAX {
-            return Vec::new();
-        }
-        sets.sort_by_key(|member| (member.revision(), member.created()));
-        let candidates = sets.into_iter().take(surplus).filter(|member| member.replicas == 0);
-        candidates
-            .filter_map(|member| member.current.clone())
-            .filter(|set| {
-                let spec = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
-                let status = set.status.clone().unwrap_or_default();
-                spec == 0 && status.replicas == 0 && status.observed_generation >= set.metadata.generation
-            })
-            .collect()
     }
 
     fn finish(self, delete: Vec<Arc<ReplicaSet>>, rolling_out: bool) -> Plan {

@@ -20,12 +20,7 @@ pub(super) fn plan(service: &Service, pods: &[Arc<Pod>], current: Option<&Endpoi
     let spec = slices::selecting_spec(service)?;
     let mut subsets = subsets(service, spec, pods);
     let truncated = truncate(&mut subsets);
-    let mut labels = service.metadata.labels.clone().unwrap_or_default();
-    labels.remove(HEADLESS);
-    if slices::is_headless(spec) {
-        labels.insert(HEADLESS.to_owned(), String::new());
-    }
-    labels.insert(MANAGED_BY.to_owned(), CONTROLLER.to_owned());
+    let labels = labels(service, spec);
     let mut annotations =
         current.and_then(|current| current.metadata.annotations.clone()).unwrap_or_default();
     let former_time = annotations.remove(slices::TRIGGER_TIME);
@@ -58,6 +53,16 @@ pub(super) fn plan(service: &Service, pods: &[Arc<Pod>], current: Option<&Endpoi
         }
     }
     Some(change)
+}
+
+fn labels(service: &Service, spec: &ServiceSpec) -> BTreeMap<String, String> {
+    let mut labels = service.metadata.labels.clone().unwrap_or_default();
+    labels.remove(HEADLESS);
+    if slices::is_headless(spec) {
+        labels.insert(HEADLESS.to_owned(), String::new());
+    }
+    labels.insert(MANAGED_BY.to_owned(), CONTROLLER.to_owned());
+    labels
 }
 
 /// Addresses with the same ports make a subset. A Pod that goes away is in none, unless the Service publishes all.
@@ -95,18 +100,14 @@ fn subsets(service: &Service, spec: &ServiceSpec, pods: &[Arc<Pod>]) -> Vec<Endp
     let mut subsets: Vec<EndpointSubset> = by_ports.into_values().collect();
     for list in subsets.iter_mut().flat_map(|subset| [&mut subset.addresses, &mut subset.not_ready_addresses])
     {
-        let uid =
-            |address: &EndpointAddress| address.target_ref.as_ref().and_then(|target| target.uid.clone());
-        list.iter_mut().for_each(|list| {
-            list.sort_by(|a, b| numeric(&a.ip).cmp(&numeric(&b.ip)).then_with(|| uid(a).cmp(&uid(b))))
-        });
+        list.iter_mut().for_each(|list| list.sort_by_key(order));
     }
     subsets
 }
 
 /// By number, so that .10 comes after .9; the order is ours to choose.
-fn numeric(ip: &str) -> Option<std::net::IpAddr> {
-    ip.parse().ok()
+fn order(address: &EndpointAddress) -> (Option<std::net::IpAddr>, Option<String>) {
+    (address.ip.parse().ok(), address.target_ref.as_ref().and_then(|target| target.uid.clone()))
 }
 
 fn port_of(port: &k8s_openapi::api::core::v1::ServicePort, pod: &Pod) -> Option<EndpointPort> {

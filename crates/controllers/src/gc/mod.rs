@@ -1,19 +1,21 @@
 //! The garbage collector: objects whose owners are gone go too, in the way their deletion asked for.
 
+mod feed;
 mod graph;
 mod plan;
 
 use crate::cluster::Cluster;
 use crate::discovery::Kind;
 use crate::error::{Error, absent_is_fine};
-use crate::objects::{self, Key, Sink, Source, follow, lock};
+use crate::objects::{self, Key, Source, follow, lock};
 use crate::queue::{Next, Queue};
+use feed::{KindSink, Metadata};
 use futures::future::BoxFuture;
 use graph::{Graph, Object};
 use kube::Client;
 use kube::api::{DeleteParams, GetParams, Patch, PatchParams, Preconditions, PropagationPolicy};
+use kube::core::ObjectMeta;
 use kube::core::request::Request;
-use kube::core::{DynamicObject, ObjectMeta, PartialObjectMeta};
 use plan::{OwnerState, Policy, Step, plan, state_of};
 use serde_json::{Value, json};
 use std::collections::HashSet;
@@ -76,41 +78,6 @@ pub(crate) fn start(
         collector.queue.run(AT_ONCE, &shutdown, |uid| collector.reconcile(uid)).await;
     }));
     work
-}
-
-/// An object of which only the metadata are read.
-type Metadata = PartialObjectMeta<DynamicObject>;
-
-/// Feeds the graph from the watch of one kind.
-struct KindSink {
-    collector: Arc<Collector>,
-    kind: usize,
-    synced: watch::Sender<bool>,
-}
-
-impl Sink<Metadata> for KindSink {
-    fn replace(&self, objects: Vec<Metadata>, _revision: u64) {
-        let listed: HashSet<&String> =
-            objects.iter().filter_map(|object| object.metadata.uid.as_ref()).collect();
-        let known = lock(&self.collector.graph).of_kind(self.kind);
-        for uid in known.iter().filter(|uid| !listed.contains(uid)) {
-            self.collector.gone(uid);
-        }
-        for object in &objects {
-            self.collector.seen(self.kind, &object.metadata);
-        }
-        self.synced.send_replace(true);
-    }
-
-    fn apply(&self, object: Metadata) {
-        self.collector.seen(self.kind, &object.metadata);
-    }
-
-    fn delete(&self, object: Metadata) {
-        self.collector.gone(crate::owner::uid(&object.metadata));
-    }
-
-    fn progress(&self, _revision: u64) {}
 }
 
 impl Collector {

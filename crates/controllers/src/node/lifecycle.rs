@@ -33,6 +33,25 @@ type Heard = Mutex<HashMap<String, Instant>>;
 pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl Future<Output = ()> + use<> {
     let queue = Arc::new(Queue::new("node-lifecycle"));
     let heard = Arc::new(Heard::default());
+    listen(cluster, &queue, &heard);
+    let adder = queue.clone();
+    cluster.pods.on_change(move |change| {
+        // A Pod that came to a silent node.
+        if let Some(node) = change.new.as_ref().and_then(|pod| pod::node_name(pod))
+            && change.old.as_ref().and_then(|pod| pod::node_name(pod)) != Some(node)
+        {
+            adder.add(node.to_owned());
+        }
+    });
+    let cluster = cluster.clone();
+    async move {
+        cluster.synced().await;
+        queue.run(AT_ONCE, &shutdown, |name| reconcile(&cluster, &heard, name)).await;
+    }
+}
+
+/// Notes every sign of life: a renewed Lease, or a status that the node itself wrote.
+fn listen(cluster: &Cluster, queue: &Arc<Queue<String>>, heard: &Arc<Heard>) {
     let (adder, hear) = (queue.clone(), heard.clone());
     cluster.leases.on_change(move |change| {
         let renewed = |lease: &Arc<k8s_openapi::api::coordination::v1::Lease>| {
@@ -59,20 +78,6 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
         }
         adder.add(change.key.name.clone());
     });
-    let adder = queue.clone();
-    cluster.pods.on_change(move |change| {
-        // A Pod that came to a silent node.
-        if let Some(node) = change.new.as_ref().and_then(|pod| pod::node_name(pod))
-            && change.old.as_ref().and_then(|pod| pod::node_name(pod)) != Some(node)
-        {
-            adder.add(node.to_owned());
-        }
-    });
-    let cluster = cluster.clone();
-    async move {
-        cluster.synced().await;
-        queue.run(AT_ONCE, &shutdown, |name| reconcile(&cluster, &heard, name)).await;
-    }
 }
 
 fn heartbeats(

@@ -112,15 +112,17 @@ pub(crate) fn plan_slices(
         }
     }
     changes.delete.extend(free);
-    for draft in drafts {
-        match &draft.current {
-            None => changes.create.push(new_slice(owner, &draft)),
-            Some(current) => {
-                changes.update.extend(update(owner, current, &draft).map(|patch| (current.clone(), patch)))
-            }
+    drafts.iter().for_each(|draft| write(owner, draft, &mut changes));
+    changes
+}
+
+fn write(owner: &SliceOwner, draft: &Draft, changes: &mut Changes) {
+    match &draft.current {
+        None => changes.create.push(new_slice(owner, draft)),
+        Some(current) => {
+            changes.update.extend(update(owner, current, draft).map(|patch| (current.clone(), patch)));
         }
     }
-    changes
 }
 
 /// Puts a group's endpoints into its slices: each stays where it is, new ones go where there is room, the fullest
@@ -149,17 +151,7 @@ fn fill(slices: Vec<Arc<EndpointSlice>>, group: Group, delete: &mut Vec<Arc<Endp
         .into_iter()
         .filter(|e| wanted.contains_key(&identity(e)) && seen.insert(identity(e)))
         .collect();
-    drafts.sort_by_key(|(changed, draft)| (!*changed, std::cmp::Reverse(draft.endpoints.len())));
-    for (changed, draft) in &mut drafts {
-        let room = PER_SLICE.saturating_sub(draft.endpoints.len());
-        // An untouched slice is only touched if it takes all that is left.
-        if !draft.endpoints.is_empty() && (*changed || room >= rest.len()) {
-            draft.endpoints.extend(rest.drain(..room.min(rest.len())));
-        }
-    }
-    for (_, draft) in drafts.iter_mut().filter(|(_, draft)| draft.endpoints.is_empty()) {
-        draft.endpoints.extend(rest.drain(..PER_SLICE.min(rest.len())));
-    }
+    place(&mut rest, &mut drafts);
     let (kept, empty): (Vec<_>, Vec<_>) =
         drafts.into_iter().partition(|(_, draft)| !draft.endpoints.is_empty());
     delete.extend(empty.into_iter().filter_map(|(_, draft)| draft.current));
@@ -169,6 +161,21 @@ fn fill(slices: Vec<Arc<EndpointSlice>>, group: Group, delete: &mut Vec<Arc<Endp
         drafts.push(Draft { current: None, family, ports, endpoints: chunk.to_vec() });
     }
     drafts
+}
+
+/// Puts new endpoints into the slices that have room; the flag says that a slice will be written anyway.
+fn place(rest: &mut Vec<Endpoint>, drafts: &mut [(bool, Draft)]) {
+    drafts.sort_by_key(|(changed, draft)| (!*changed, std::cmp::Reverse(draft.endpoints.len())));
+    for (changed, draft) in drafts.iter_mut() {
+        let room = PER_SLICE.saturating_sub(draft.endpoints.len());
+        // An untouched slice is only touched if it takes all that is left.
+        if !draft.endpoints.is_empty() && (*changed || room >= rest.len()) {
+            draft.endpoints.extend(rest.drain(..room.min(rest.len())));
+        }
+    }
+    for (_, draft) in drafts.iter_mut().filter(|(_, draft)| draft.endpoints.is_empty()) {
+        draft.endpoints.extend(rest.drain(..PER_SLICE.min(rest.len())));
+    }
 }
 
 /// What makes an endpoint the same one with other conditions: its address and its Pod.

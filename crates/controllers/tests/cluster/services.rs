@@ -10,9 +10,8 @@ use serde_json::json;
 fn addresses(endpoints: &[Endpoints], name: &str) -> (usize, usize) {
     let found = endpoints.iter().find(|e| e.name_any() == name);
     let subsets = found.and_then(|e| e.subsets.clone()).unwrap_or_default();
-    let count = |list: &dyn Fn(&k8s_openapi::api::core::v1::EndpointSubset) -> usize| {
-        subsets.iter().map(|s| list(s)).sum()
-    };
+    let count =
+        |list: &dyn Fn(&k8s_openapi::api::core::v1::EndpointSubset) -> usize| subsets.iter().map(list).sum();
     (
         count(&|subset| subset.addresses.as_ref().map_or(0, Vec::len)),
         count(&|subset| subset.not_ready_addresses.as_ref().map_or(0, Vec::len)),

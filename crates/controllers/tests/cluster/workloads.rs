@@ -123,12 +123,12 @@ async fn ten_replicas_are_endpoints_soon() {
     lab.quiet().await;
     let start = std::time::Instant::now();
     lab.deploy(10).await;
-    let all = until(&lab.api::<Endpoints>(), "10 addresses", |all| {
+    until(&lab.api::<Endpoints>(), "10 addresses", |all| {
         let web = all.iter().filter(|e| e.name_any() == "web").flat_map(|e| e.subsets.iter().flatten());
         web.flat_map(|subset| subset.addresses.iter().flatten()).count() == 10
-    });
-    all.await;
+    })
+    .await;
     let took = start.elapsed();
-    println!("10 replicas: {took:?}");
+    println!("10 replicas are endpoints after {took:?}");
     assert!(took < std::time::Duration::from_secs(2), "{took:?}");
 }
