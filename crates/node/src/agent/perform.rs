@@ -92,16 +92,16 @@ impl Worker {
             // Here a later version waits until the proxies have withdrawn the Pod's endpoints.
             let hook = spec.lifecycle.as_ref().and_then(|l| l.pre_stop.as_ref()).filter(|_| !again && grace_s > 0);
             let begun = tokio::time::Instant::now();
-            if let Some(hook) = hook
-                && let Err(why) = start::run_hook(&context, hook, &target, grace).await
-            {
-                let text = format!("PreStopHook failed: {why}");
-                context.recorder.pod(&pod, Some(&container), Severity::Warning, "FailedPreStopHook", text);
+            let mut left = grace;
+            if let Some(hook) = hook {
+                if let Err(why) = start::run_hook(&context, hook, &target, grace).await {
+                    let text = format!("PreStopHook failed: {why}");
+                    context.recorder.pod(&pod, Some(&container), Severity::Warning, "FailedPreStopHook", text);
+                }
+                // However long the hook took, the process gets a moment to end by itself.
+                left = grace.saturating_sub(begun.elapsed()).max(Duration::from_secs(2));
             }
-            // However long the hook took, the process gets a moment to end by itself.
-            let least = if hook.is_some() { Duration::from_secs(2) } else { Duration::ZERO };
-            let grace = grace.saturating_sub(begun.elapsed()).max(least);
-            let result = stop_now(&context, &target.id, grace).await;
+            let result = stop_now(&context, &target.id, left).await;
             Message::Stopped { container, result: Box::new(result) }
         });
     }
@@ -113,6 +113,10 @@ impl Worker {
     }
 
     fn tear_down(&mut self) {
+        if self.refreshing {
+            // What is being brought up to date would come back; its outcome brings the plan here again.
+            return;
+        }
         self.state.sandbox = Sandbox::Stopping;
         self.probes.clear();
         let (context, pod) = (self.context.clone(), self.pod.clone());
@@ -124,7 +128,9 @@ impl Worker {
 
     /// Removes files and object, once the last status is written.
     fn finish(&mut self) {
-        if self.finishing || !(self.state.gone || self.status_settled()) {
+        // A status that is refused again and again must not keep a Pod for ever.
+        let settled = self.state.gone || self.status_settled() || self.writing.failures > 10;
+        if self.finishing || !settled {
             return;
         }
         self.finishing = true;

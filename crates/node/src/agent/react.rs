@@ -130,7 +130,7 @@ impl Worker {
                     self.postpone_refresh();
                 } else {
                     self.setup_failures = self.setup_failures.saturating_add(1);
-                    let pause_ms = (500_i64 << self.setup_failures.min(9)).min(122_000);
+                    let pause_ms = (250_i64 << self.setup_failures.min(9)).min(122_000);
                     let retry = Timestamp::now() + SignedDuration::from_millis(pause_ms);
                     self.state.sandbox = Sandbox::Failed { retry };
                 }

@@ -46,6 +46,9 @@ impl Lab {
         lab.create("v1/namespaces/default/serviceaccounts", json!({"apiVersion": "v1", "kind": "ServiceAccount",
             "metadata": {"name": "default"}}))
             .await;
+        lab.create("v1/namespaces/default/configmaps", json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": "the CA"}}))
+            .await;
         lab.start().await;
         lab.give_range().await;
         lab
@@ -159,7 +162,8 @@ impl Lab {
             }
         };
         let found = tokio::time::timeout(Duration::from_secs(20), search).await.is_ok();
-        assert!(found, "{name} is not as wanted: {last:#?}");
+        let shown = serde_json::to_string_pretty(&last).unwrap();
+        assert!(found, "{name} is not as wanted: {shown}\n{:#?}", self.events(name).await);
         last
     }
 

@@ -26,11 +26,6 @@ impl Failure {
         Self { code: 400, reason: "BadRequest", message: message.into() }
     }
 
-    /// 500.
-    pub(super) fn internal(message: impl std::fmt::Display) -> Self {
-        Self { code: 500, reason: "InternalError", message: format!("Internal error occurred: {message}") }
-    }
-
     pub(super) fn into_response(self) -> Response<Body> {
         let status = serde_json::json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
