@@ -1,0 +1,100 @@
+//! The built-in web app, `localhost/hello`: this same binary under the name `/hello` in its own image.
+//!
+//! HTTP on 8080: a page that says which version, Pod and address answered (HTML for a browser, JSON or text otherwise), `/healthz`,
+//! `/readyz`, `POST /readyz/off` and `/readyz/on`. UDP echo on 9000. It ends at once on SIGTERM.
+
+mod answer;
+
+use answer::{App, Format};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::convert::Infallible;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use tokio::net::{TcpListener, UdpSocket};
+use tokio::signal::unix::{SignalKind, signal};
+
+const HTTP_PORT: u16 = 8080;
+const UDP_PORT: u16 = 9000;
+
+/// Serves until SIGTERM, or prints the version.
+pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
+    let app = Arc::new(App::from_environment());
+    if arguments.get(1).is_some_and(|a| a == "--version") {
+        crate::terminal::line(&format!("hello {}", app.version));
+        return ExitCode::SUCCESS;
+    }
+    match crate::up::runtime().block_on(serve(app)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            crate::terminal::error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(app: Arc<App>) -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let web = TcpListener::bind(("0.0.0.0", HTTP_PORT)).await?;
+    let udp = UdpSocket::bind(("0.0.0.0", UDP_PORT)).await?;
+    crate::terminal::line(&format!("hello {} listens on {HTTP_PORT}/TCP and {UDP_PORT}/UDP", app.version));
+    tokio::select! {
+        result = accept(web, app) => result,
+        result = echo(udp) => result,
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}
+
+async fn accept(listener: TcpListener, app: Arc<App>) -> std::io::Result<()> {
+    loop {
+        let (stream, client) = listener.accept().await?;
+        let app = app.clone();
+        tokio::spawn(async move {
+            let service = service_fn(move |request| {
+                let response = respond(&app, &request, client);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            // A client that goes away in the middle is its own business.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+        });
+    }
+}
+
+fn respond(app: &App, request: &Request<Incoming>, client: SocketAddr) -> Response<Full<Bytes>> {
+    let ready = app.ready.load(Ordering::Relaxed);
+    let (status, format, body) = match (request.method(), request.uri().path()) {
+        (&Method::POST, path @ ("/readyz/on" | "/readyz/off")) => {
+            app.ready.store(path.ends_with("on"), Ordering::Relaxed);
+            (StatusCode::OK, Format::Text, "ok\n".to_owned())
+        }
+        (_, "/healthz") => (StatusCode::OK, Format::Text, "ok\n".to_owned()),
+        (_, "/readyz") if ready => (StatusCode::OK, Format::Text, "ok\n".to_owned()),
+        (_, "/readyz") => (StatusCode::SERVICE_UNAVAILABLE, Format::Text, "not ready\n".to_owned()),
+        (_, "/") => {
+            let format = Format::wanted(request.headers().get("accept").and_then(|a| a.to_str().ok()));
+            (StatusCode::OK, format, app.page(format, client.ip()))
+        }
+        _ => (StatusCode::NOT_FOUND, Format::Text, "not found\n".to_owned()),
+    };
+    let response = Response::builder().status(status).header("content-type", format.content_type());
+    response.body(Full::new(Bytes::from(body))).expect("a static header is valid")
+}
+
+async fn echo(socket: UdpSocket) -> std::io::Result<()> {
+    let mut datagram = vec![0; 65_536];
+    loop {
+        let (length, client) = socket.recv_from(&mut datagram).await?;
+        // An ICMP error of an earlier answer must not end the app.
+        let _ = socket.send_to(&datagram[..length], client).await;
+    }
+}

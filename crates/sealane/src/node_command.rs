@@ -1,0 +1,26 @@
+//! `sealane node`: takes a machine of the cluster dark and brings it back, for failure tests.
+
+use crate::cli::{CommandError, NodeCommand, NodeTarget};
+use crate::cluster::Cluster;
+use crate::terminal::line;
+use crate::{preflight, up, wire};
+
+/// Takes a node's link down or up.
+pub(crate) fn node(command: NodeCommand) -> Result<(), CommandError> {
+    preflight::root("node")?;
+    match command {
+        NodeCommand::Stop(target) => set_link(&target, false),
+        NodeCommand::Start(target) => set_link(&target, true),
+    }
+}
+
+fn set_link(target: &NodeTarget, up: bool) -> Result<(), CommandError> {
+    let cluster = Cluster::find(&target.name.name)?;
+    let nodes = cluster.node_names();
+    if !nodes.contains(&target.node) {
+        return Err(format!("there is no node {}; there are {}", target.node, nodes.join(", ")).into());
+    }
+    up::runtime().block_on(wire::set_node_link(&cluster, &target.node, up))?;
+    line(&format!("{} is {}", target.node, if up { "back on the network" } else { "dark" }));
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Clients of the API for the cluster's own processes: each with its own certificate.
+
+use crate::cli::CommandError;
+use crate::cluster::Cluster;
+use crate::pki;
+use base64::Engine;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// A client that reaches the API at the host's address.
+pub(crate) async fn for_host(cluster: &Cluster, identity: &str) -> Result<kube::Client, CommandError> {
+    client(cluster, cluster.addresses().host_api, identity).await
+}
+
+/// A client that reaches the API over the wire.
+pub(crate) async fn for_wire(cluster: &Cluster, identity: &str) -> Result<kube::Client, CommandError> {
+    client(cluster, cluster.addresses().api, identity).await
+}
+
+async fn client(cluster: &Cluster, server: SocketAddr, identity: &str) -> Result<kube::Client, CommandError> {
+    let directory = cluster.paths().pki();
+    let own = pki::identity(&directory, identity)?;
+    let encode = |text: &str| base64::engine::general_purpose::STANDARD.encode(text);
+    let kubeconfig: Kubeconfig = serde_json::from_value(json!({
+        "current-context": "c",
+        "clusters": [{"name": "c", "cluster": {
+            "server": format!("https://{server}"), "certificate-authority-data": encode(&pki::ca_pem(&directory)?),
+        }}],
+        "users": [{"name": "c", "user": {
+            "client-certificate-data": encode(&own.certificate), "client-key-data": encode(&own.key),
+        }}],
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
+    }))?;
+    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+    config.proxy_url = None;
+    Ok(kube::Client::try_from(config)?)
+}
+
+/// The TLS settings of a client with that identity, for connections that are not plain requests.
+pub(crate) fn tls(cluster: &Cluster, identity: &str) -> Result<Arc<rustls::ClientConfig>, CommandError> {
+    let directory = cluster.paths().pki();
+    let own = pki::identity(&directory, identity)?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(pki::ca_pem(&directory)?.as_bytes())?)?;
+    let chain = vec![CertificateDer::from_pem_slice(own.certificate.as_bytes())?];
+    let key = PrivateKeyDer::from_pem_slice(own.key.as_bytes())?;
+    let builder =
+        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let config = builder.with_safe_default_protocol_versions()?.with_root_certificates(roots);
+    Ok(Arc::new(config.with_client_auth_cert(chain, key)?))
+}

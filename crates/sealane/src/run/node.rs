@@ -1,0 +1,93 @@
+//! The `node` process: agent, proxy and DNS of one node, in the node's network namespace.
+
+use super::client;
+use crate::cli::CommandError;
+use crate::cluster::{Cluster, DOMAIN, Egress, KUBERNETES_VERSION};
+use crate::wire;
+use sealane_model::Snapshot;
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Enters the node's namespace, then serves until it is told to end.
+pub(super) fn run(cluster: &Cluster, node: &str) -> Result<(), CommandError> {
+    // Before any thread exists: threads inherit the namespace of their maker.
+    wire::enter(&cluster.paths().netns(node))?;
+    super::serve(2, |shutdown| serve(cluster, node, shutdown))
+}
+
+async fn serve(cluster: &Cluster, node: &str, shutdown: CancellationToken) -> Result<(), CommandError> {
+    let addresses = cluster.addresses();
+    let own = IpAddr::V4(
+        cluster.node_address(node).ok_or_else(|| format!("{node} has no address in this cluster"))?,
+    );
+    tokio::select! { () = api_listens(addresses.api) => {}, () = shutdown.cancelled() => return Ok(()) }
+    let client = client::for_wire(cluster, node).await?;
+    let (sender, snapshots) = watch::channel(Arc::new(Snapshot::default()));
+    tokio::try_join!(
+        async {
+            sealane_edge::run(client.clone(), sender, shutdown.clone()).await;
+            Ok(())
+        },
+        async {
+            Ok(sealane_proxy::run(proxy_config(cluster, node, own), snapshots.clone(), shutdown.clone())
+                .await?)
+        },
+        async { Ok(sealane_dns::run(dns_config(own), snapshots.clone(), shutdown.clone()).await?) },
+        async {
+            Ok(sealane_node::run(agent_config(cluster, node, own)?, client.clone(), shutdown.clone()).await?)
+        },
+    )
+    .map(|_: ((), (), (), ())| ())
+}
+
+/// Waits until the API takes connections, so that no client begins with a failure and its back-off.
+async fn api_listens(api: SocketAddr) {
+    while tokio::net::TcpStream::connect(api).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(3)).await;
+    }
+}
+
+fn proxy_config(cluster: &Cluster, node: &str, own: IpAddr) -> sealane_proxy::Config {
+    sealane_proxy::Config {
+        node_addresses: vec![own],
+        service_cidrs: vec![(cluster.service_cidr.address.into(), cluster.service_cidr.prefix)],
+        ..sealane_proxy::Config::new(node)
+    }
+}
+
+fn dns_config(own: IpAddr) -> sealane_dns::Config {
+    sealane_dns::Config {
+        listen: vec![(own, 53).into()],
+        metrics_listen: vec![(own, 9153).into()],
+        cluster_domain: DOMAIN.into(),
+        ..sealane_dns::Config::default()
+    }
+}
+
+fn agent_config(cluster: &Cluster, node: &str, own: IpAddr) -> Result<sealane_node::Config, CommandError> {
+    let (paths, addresses) = (cluster.paths(), cluster.addresses());
+    let shim: Vec<OsString> = vec![std::env::current_exe()?.into(), "run".into(), "pod-shim".into()];
+    Ok(sealane_node::Config {
+        cluster: cluster.name.clone(),
+        node_name: node.to_owned(),
+        node_ips: vec![own],
+        dns_address: addresses.dns.into(),
+        cluster_domain: DOMAIN.into(),
+        run_dir: paths.node_run(node),
+        data_dir: paths.node_data(node),
+        images_dir: paths.images(),
+        shim_command: shim,
+        cgroup: format!("{}/{node}", paths.cgroup),
+        api: addresses.api,
+        api_name: None,
+        tls: client::tls(cluster, node)?,
+        egress: cluster.egress == Egress::Nat,
+        host_resolv_conf: "/etc/resolv.conf".into(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        kubernetes_version: KUBERNETES_VERSION.to_owned(),
+    })
+}

@@ -1,0 +1,7 @@
+//! Black-box tests: the built binary and the real kubectl, nothing of the implementation. They need root, and send traffic only to
+//! 127.0.0.1; everything else is asked from inside a Pod.
+
+mod harness;
+mod refusals;
+mod remains;
+mod thread;
