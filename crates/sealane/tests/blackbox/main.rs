@@ -5,3 +5,4 @@ mod harness;
 mod refusals;
 mod remains;
 mod thread;
+mod udp;
