@@ -45,7 +45,10 @@ pub(crate) fn bench() -> Result<(), String> {
         runs.push(run);
     }
     println!("\nmedian of {RUNS}                                              measured   goal");
-    println!("`up` to Ready (nodes Ready, DNS answers)               {:>6} ms   1000 ms", middle(&runs, |r| r.up.as_millis()));
+    println!(
+        "`up` to Ready (nodes Ready, DNS answers)               {:>6} ms   1000 ms",
+        middle(&runs, |r| r.up.as_millis())
+    );
     let idle = megabytes(middle(&runs, |r| r.idle_kib));
     println!("PSS of all processes, idle                             {idle:>6.1} MB     80 MB");
     let programmed = middle(&runs, |r| r.programmed.as_millis());
@@ -94,7 +97,8 @@ fn once(binary: &PathBuf, number: usize) -> Result<Run, String> {
 /// From `kubectl apply` until each of the ten Pods has answered through the published NodePort.
 fn programmed(kubeconfig: &PathBuf, manifest: &PathBuf) -> Result<Duration, String> {
     std::fs::write(manifest, MANIFEST).map_err(|e| e.to_string())?;
-    let kubectl = |arguments: &[&str]| run(Command::new("kubectl").env("KUBECONFIG", kubeconfig).args(arguments));
+    let kubectl =
+        |arguments: &[&str]| run(Command::new("kubectl").env("KUBECONFIG", kubeconfig).args(arguments));
     let started = Instant::now();
     kubectl(&["apply", "-f", &manifest.display().to_string()])?;
     let port = kubectl(&["get", "svc", "bench", "-o", "jsonpath={.spec.ports[0].nodePort}"])?;
@@ -115,7 +119,9 @@ fn answer(port: u16) -> Option<String> {
     use std::io::{Read, Write};
     let mut stream = std::net::TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(1))).ok()?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\nConnection: close\r\n\r\n").ok()?;
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: x\r\nAccept: application/json\r\nConnection: close\r\n\r\n")
+        .ok()?;
     let mut text = String::new();
     stream.read_to_string(&mut text).ok()?;
     let body: serde_json::Value = serde_json::from_str(text.split_once("\r\n\r\n")?.1).ok()?;
@@ -132,7 +138,13 @@ fn pss(name: &str) -> u64 {
     of_cluster
         .filter_map(|process| {
             let rollup = std::fs::read_to_string(process.path().join("smaps_rollup")).ok()?;
-            rollup.lines().find_map(|l| l.strip_prefix("Pss:"))?.trim().strip_suffix(" kB")?.parse::<u64>().ok()
+            rollup
+                .lines()
+                .find_map(|l| l.strip_prefix("Pss:"))?
+                .trim()
+                .strip_suffix(" kB")?
+                .parse::<u64>()
+                .ok()
         })
         .sum()
 }
@@ -142,7 +154,11 @@ fn run(command: &mut Command) -> Result<String, String> {
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
-    Err(format!("{command:?}: {}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)))
+    Err(format!(
+        "{command:?}: {}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    ))
 }
 
 fn middle<T: Ord>(runs: &[Run], of: impl Fn(&Run) -> T) -> T {

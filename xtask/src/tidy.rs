@@ -6,10 +6,7 @@ use std::process::Command;
 
 /// Who may import whom, from top to bottom; the picture in ARCHITECTURE.md says the same.
 const ARROWS: &[(&str, &[&str])] = &[
-    (
-        "sealane",
-        &["apiserver", "controllers", "dns", "edge", "model", "node", "proxy", "storage"],
-    ),
+    ("sealane", &["apiserver", "controllers", "dns", "edge", "model", "node", "proxy", "storage"]),
     ("sealane-apiserver", &["storage"]),
     ("sealane-controllers", &[]),
     ("sealane-proxy", &["model", "nft"]),
@@ -26,11 +23,22 @@ const ARROWS: &[(&str, &[&str])] = &[
 const IMPURE: &[&str] = &["tokio", "kube", "k8s-openapi", "hyper", "rustix", "libc", "nlink"];
 const PURE: &[&str] = &["sealane-model", "sealane-nft"];
 
-/// Lines a file may have; tables and the files named in `LONG` may have more.
+/// Lines a file may have; a file of tests, which are mostly tables, may have more.
 const LINES: usize = 300;
+const LINES_OF_TESTS: usize = 500;
 
-/// Files over the limit, each with its reason.
-const LONG: &[(&str, &str)] = &[];
+/// Files over the limit with what they may have, which only goes down, and why.
+const LONG: &[(&str, usize, &str)] = &[
+    ("crates/apiserver/src/auth/authorizer.rs", 340, "a third of it is its tests"),
+    ("crates/apiserver/src/auth/bootstrap.rs", 340, "a table of roles"),
+    ("crates/apiserver/src/kinds.rs", 400, "the table of kinds"),
+    ("crates/apiserver/src/registry/delete.rs", 330, "to be split: plan and transaction"),
+    ("crates/apiserver/src/stream.rs", 350, "a third of it is its tests"),
+    ("crates/node/src/agent/react.rs", 340, "to be split: probes and exits"),
+    ("crates/node/src/agent/start.rs", 370, "to be split: images and containers"),
+    ("crates/proxy/src/plan/layout.rs", 320, "the layout of the ruleset, kept in one place"),
+    ("crates/proxy/src/plan/rules.rs", 320, "the table of rules"),
+];
 
 /// Runs every rule on the tree at `root`; returns what breaks one.
 pub(crate) fn tidy(root: &Path) -> Vec<String> {
@@ -49,19 +57,26 @@ pub(crate) fn tidy(root: &Path) -> Vec<String> {
 }
 
 fn rust_files(root: &Path) -> Vec<PathBuf> {
-    let output = Command::new("git").current_dir(root).args(["ls-files", "-co", "--exclude-standard", "*.rs"]).output();
+    let output = Command::new("git")
+        .current_dir(root)
+        .args(["ls-files", "-co", "--exclude-standard", "*.rs"])
+        .output();
     let text = output.map(|o| String::from_utf8_lossy(&o.stdout).into_owned()).unwrap_or_default();
     text.lines().map(|line| root.join(line)).filter(|path| path.exists()).collect()
 }
 
 fn header(name: &str, text: &str) -> Option<String> {
-    (!text.starts_with("//! ")).then(|| format!("{name}: begins without a `//!` line that says what it is for"))
+    (!text.starts_with("//! "))
+        .then(|| format!("{name}: begins without a `//!` line that says what it is for"))
 }
 
 fn size(name: &str, text: &str) -> Option<String> {
     let lines = text.lines().count();
-    let allowed = LONG.iter().any(|(path, _)| *path == name);
-    (lines > LINES && !allowed).then(|| format!("{name}: {lines} lines; split it, or name it in xtask's LONG with the reason"))
+    let tests = name.contains("/tests/") || name.ends_with("tests.rs");
+    let usual = if tests { LINES_OF_TESTS } else { LINES };
+    let limit = LONG.iter().find(|(path, ..)| *path == name).map_or(usual, |(_, limit, _)| *limit);
+    (lines > limit)
+        .then(|| format!("{name}: {lines} lines; split it, or name it in xtask's LONG with the reason"))
 }
 
 /// A file must be named by a `mod` of its parent, else it is dead text that the compiler never sees.
@@ -73,15 +88,21 @@ fn module_tree(root: &Path, file: &Path, name: &str) -> Option<String> {
     if is_root {
         return None;
     }
-    let (module, parent) = if stem == "mod" { (directory.file_name()?.to_str()?, directory.parent()?) } else { (stem, directory) };
-    let candidates = [parent.join("mod.rs"), parent.join("lib.rs"), parent.join("main.rs"), parent.with_extension("rs")];
-    let named = candidates.iter().filter_map(|c| std::fs::read_to_string(c).ok()).any(|text| {
-        text.lines().any(|line| {
-            let line = line.trim();
-            line.ends_with(&format!("mod {module};")) || line.contains(&format!("mod {module} {{"))
-                || line.contains(&format!("#[path = \"{module}.rs\"]"))
-        })
-    });
+    let (module, parent) = if stem == "mod" {
+        (directory.file_name()?.to_str()?, directory.parent()?)
+    } else {
+        (stem, directory)
+    };
+    let siblings = std::fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
+    let candidates = siblings.filter(|path| path.extension().is_some_and(|e| e == "rs"));
+    let named = candidates
+        .chain([parent.with_extension("rs")])
+        .filter_map(|c| std::fs::read_to_string(c).ok())
+        .any(|text| {
+            let by_name = |line: &str| line.ends_with(&format!("mod {module};"));
+            let by_path = format!("#[path = \"{module}.rs\"]");
+            text.lines().map(str::trim).any(|line| by_name(line) || line.contains(&by_path))
+        });
     (!named && file.starts_with(root)).then(|| format!("{name}: no `mod {module};` names it"))
 }
 

@@ -45,7 +45,10 @@ pub(crate) async fn remove(cluster: &Cluster) -> Result<(), WireError> {
     let host = Connection::<Route>::new().doing("open the host's links")?;
     host.del_link_if_exists(host_link(&cluster.name).as_str()).await.doing("remove the host's link")?;
     let tables = Connection::<Nftables>::new().doing("open the host's nftables")?;
-    tables.del_table_if_exists(table(&cluster.name).as_str(), Family::Ip).await.doing("remove the host's table")?;
+    tables
+        .del_table_if_exists(table(&cluster.name).as_str(), Family::Ip)
+        .await
+        .doing("remove the host's table")?;
     let others = Cluster::all().into_iter().filter(|c| c.name != cluster.name && c.egress == Egress::Nat);
     if others.filter(|c| c.paths().netns("wire").exists()).count() == 0 && was_off().exists() {
         let _ = std::fs::write(IP_FORWARD, "0").and_then(|()| std::fs::remove_file(was_off()));
@@ -83,7 +86,9 @@ async fn free_pair(host: &Connection<Route>) -> Result<(Ipv4Addr, Ipv4Addr), Wir
         .collect();
     let base = u32::from(Ipv4Addr::new(169, 254, 200, 0));
     let pair = (0..256).map(|n| base + 4 * n).find(|start| !taken.contains(&(start >> 2)));
-    let start = pair.ok_or_else(|| std::io::Error::other("169.254.200.0/22 is full")).doing("find a /30 for the uplink")?;
+    let start = pair
+        .ok_or_else(|| std::io::Error::other("169.254.200.0/22 is full"))
+        .doing("find a /30 for the uplink")?;
     Ok((Ipv4Addr::from(start + 1), Ipv4Addr::from(start + 2)))
 }
 
@@ -96,12 +101,18 @@ async fn link_host(
     let path = cluster.paths().netns("wire");
     let namespace = File::open(&path).doing("open the wire's namespace")?;
     host.add_link(VethLink::new(link, UPLINK).peer_netns_fd(&namespace)).await.doing("make the uplink")?;
-    host.add_address(Ipv4Address::new(link, pair.0, 30)).await.doing("give the host its end of the uplink")?;
+    host.add_address(Ipv4Address::new(link, pair.0, 30))
+        .await
+        .doing("give the host its end of the uplink")?;
     host.set_link_up(link).await.doing("raise the host's end of the uplink")?;
     let wire = in_namespace(&path)?;
-    wire.add_address(Ipv4Address::new(UPLINK, pair.1, 30)).await.doing("give the wire its end of the uplink")?;
+    wire.add_address(Ipv4Address::new(UPLINK, pair.1, 30))
+        .await
+        .doing("give the wire its end of the uplink")?;
     wire.set_link_up(UPLINK).await.doing("raise the uplink")?;
-    wire.add_route(Ipv4Route::default_route().gateway(pair.0).dev(UPLINK)).await.doing("route to the host")?;
+    wire.add_route(Ipv4Route::default_route().gateway(pair.0).dev(UPLINK))
+        .await
+        .doing("route to the host")?;
     let tables = Connection::<Nftables>::new_in(path.as_path()).doing("open the wire's nftables")?;
     masquerade(&tables, "sealane-egress", Ipv4Addr::UNSPECIFIED, UPLINK, true).await
 }

@@ -54,7 +54,8 @@ fn load(store: &ImageStore, file: &Path) -> Result<(), CommandError> {
 fn list(store: &ImageStore, json: bool) -> Result<(), CommandError> {
     let images = store.list()?;
     if json {
-        let images: Vec<_> = images.iter().map(|i| json!({"id": i.id, "names": i.names, "bytes": i.size_bytes})).collect();
+        let images: Vec<_> =
+            images.iter().map(|i| json!({"id": i.id, "names": i.names, "bytes": i.size_bytes})).collect();
         line(&serde_json::to_string_pretty(&json!({"images": images}))?);
         return Ok(());
     }

@@ -41,7 +41,10 @@ pub(crate) fn check(cluster: &Cluster) -> Result<(), PreflightError> {
     ranges(cluster)?;
     if cluster.egress == Egress::Nat && !crate::egress::host_can_forward() {
         let mend = "mount /proc/sys writable, or use --egress none (Pods then do not reach the outside)";
-        return Err(PreflightError::Feature { feature: "a writable ip_forward, which --egress nat needs", mend });
+        return Err(PreflightError::Feature {
+            feature: "a writable ip_forward, which --egress nat needs",
+            mend,
+        });
     }
     port(cluster.addresses().host_api)
 }

@@ -47,7 +47,8 @@ impl Cluster {
         let port = self.port.to_string();
         let data = self.data_dir().display().to_string();
         let kubeconfig = self.kubeconfig().display().to_string();
-        let fixed = ["up", "--egress", "none", "--api-port", &port, "--data-dir", &data, "--kubeconfig", &kubeconfig];
+        let fixed =
+            ["up", "--egress", "none", "--api-port", &port, "--data-dir", &data, "--kubeconfig", &kubeconfig];
         self.sealane(&[&fixed, more].concat())
     }
 

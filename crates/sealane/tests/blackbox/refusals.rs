@@ -21,7 +21,8 @@ fn without_root_the_error_says_sudo() {
     std::fs::copy(env!("CARGO_BIN_EXE_sealane"), &copy).unwrap();
     succeeds(&Command::new("chmod").args(["-R", "a+rx"]).arg(directory.path()).output().unwrap());
     let as_nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
-    let output = Command::new("setpriv").args(as_nobody).arg(&copy).args(["up", "--egress", "none"]).output().unwrap();
+    let output =
+        Command::new("setpriv").args(as_nobody).arg(&copy).args(["up", "--egress", "none"]).output().unwrap();
     assert!(refuses(&output).contains("sudo sealane up"));
 }
 

@@ -73,6 +73,11 @@ fn a_cluster_that_went_down_with_its_data_kept_comes_back_the_same() {
     assert_eq!(before, objects());
     within(Duration::from_secs(30), "the endpoints are back", || endpoints(&cluster, "web-deploy", 2));
     within(Duration::from_secs(10), "the Service answers", || get(port).map(drop));
-    let restarts = cluster.kubectl_ok(&["get", "pods", "-o", "jsonpath={.items[*].status.containerStatuses[0].restartCount}"]);
+    let restarts = cluster.kubectl_ok(&[
+        "get",
+        "pods",
+        "-o",
+        "jsonpath={.items[*].status.containerStatuses[0].restartCount}",
+    ]);
     assert_eq!(restarts, "1 1");
 }

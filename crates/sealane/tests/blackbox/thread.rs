@@ -24,17 +24,25 @@ fn a_deployment_behind_a_service_answers_from_all_its_pods_and_leaves_nothing() 
     let before = host_state();
     succeeds(&cluster.up());
     assert!(cluster.apply(DEPLOYMENT).contains("deployment.apps/web-deploy created"));
-    let expose = ["expose", "deployment", "web-deploy", "--name=hello-svc", "--target-port=8080", "--type=NodePort"];
+    let expose =
+        ["expose", "deployment", "web-deploy", "--name=hello-svc", "--target-port=8080", "--type=NodePort"];
     assert!(cluster.kubectl_ok(&expose).contains("service/hello-svc exposed"));
     let port = node_port(&cluster, "hello-svc");
     answered_by(&cluster, port, 10);
 
     let wide = cluster.kubectl_ok(&["get", "svc,ep,endpointslices,pods", "-o", "wide"]);
-    for part in ["service/hello-svc", "endpoints/hello-svc", "+ 7 more...", "endpointslice.discovery.k8s.io/hello-svc-", "1/1"] {
+    for part in [
+        "service/hello-svc",
+        "endpoints/hello-svc",
+        "+ 7 more...",
+        "endpointslice.discovery.k8s.io/hello-svc-",
+        "1/1",
+    ] {
         assert!(wide.contains(part), "{part} in\n{wide}");
     }
     let description = cluster.kubectl_ok(&["describe", "svc", "hello-svc"]);
-    for part in ["app=hello-world", "NodePort", &format!("{port}/TCP"), "8080/TCP", "External Traffic Policy"] {
+    for part in ["app=hello-world", "NodePort", &format!("{port}/TCP"), "8080/TCP", "External Traffic Policy"]
+    {
         assert!(description.contains(part), "{part} in\n{description}");
     }
 
