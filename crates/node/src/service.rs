@@ -230,7 +230,8 @@ impl Nodes {
     /// Keeps the routes to other nodes as they should be.
     async fn keep_routes(mut self, network: PodNet) {
         loop {
-            let wanted = self.seen.borrow_and_update().as_ref().map(|v| v.routes(&self.name)).unwrap_or_default();
+            let wanted =
+                self.seen.borrow_and_update().as_ref().map(|v| v.routes(&self.name)).unwrap_or_default();
             let result = network.set_node_routes(&wanted).await;
             let changed = self.seen.changed();
             let ended = match result {
@@ -272,7 +273,11 @@ mod tests {
             ("node-3", "", "10.123.0.4"),
             ("node-4", "10.244.3.0/24", ""),
         ] {
-            let addresses = if address.is_empty() { json!([]) } else { json!([{"type": "InternalIP", "address": address}]) };
+            let addresses = if address.is_empty() {
+                json!([])
+            } else {
+                json!([{"type": "InternalIP", "address": address}])
+            };
             view.set(
                 &serde_json::from_value(json!({
                     "metadata": {"name": name}, "spec": {"podCIDR": range}, "status": {"addresses": addresses},

@@ -47,7 +47,11 @@ impl Context {
 
     /// The addresses that a Pod with `pod` addresses can ask for.
     pub(crate) fn addresses(&self, pod: &[std::net::IpAddr]) -> Addresses {
-        Addresses { pod: pod.to_vec(), node: self.config.node_ips.clone(), node_name: self.config.node_name.clone() }
+        Addresses {
+            pod: pod.to_vec(),
+            node: self.config.node_ips.clone(),
+            node_name: self.config.node_name.clone(),
+        }
     }
 
     /// The data of a ConfigMap; none if it does not exist.

@@ -76,7 +76,13 @@ impl Recorder {
     }
 
     /// About the node itself; its uid is its name, as the kubelet has it.
-    pub(crate) fn node(&self, name: &str, severity: Severity, reason: &'static str, message: impl Into<String>) {
+    pub(crate) fn node(
+        &self,
+        name: &str,
+        severity: Severity,
+        reason: &'static str,
+        message: impl Into<String>,
+    ) {
         let about = ObjectReference {
             kind: Some("Node".to_owned()),
             name: Some(name.to_owned()),
@@ -218,7 +224,10 @@ impl Writer {
             type_: Some(format!("{:?}", note.severity)),
             reason: Some(note.reason.to_owned()),
             message: Some(note.message.clone()),
-            source: Some(EventSource { component: Some("kubelet".to_owned()), host: Some(self.node_name.clone()) }),
+            source: Some(EventSource {
+                component: Some("kubelet".to_owned()),
+                host: Some(self.node_name.clone()),
+            }),
             reporting_component: Some("kubelet".to_owned()),
             reporting_instance: Some(self.node_name.clone()),
             first_timestamp: Some(time(note.at)),
@@ -262,7 +271,9 @@ mod tests {
     #[test]
     fn one_object_may_not_flood() {
         let mut memory = Memory::default();
-        let fates = |memory: &mut Memory, s| (0..30).filter(|i| memory.fate(&note(&i.to_string(), s)) != Fate::Drop).count();
+        let fates = |memory: &mut Memory, s| {
+            (0..30).filter(|i| memory.fate(&note(&i.to_string(), s)) != Fate::Drop).count()
+        };
         assert_eq!(fates(&mut memory, 0), 25);
         assert_eq!(fates(&mut memory, 600), 2);
     }

@@ -72,7 +72,8 @@ pub(crate) fn field(pod: &Pod, path: &str, addresses: &Addresses) -> Result<Stri
 
 /// `key="escaped value"` lines, as the downward API writes maps.
 fn map_text(map: Option<&BTreeMap<String, String>>) -> String {
-    let lines = map.into_iter().flatten().map(|(k, v)| format!("{k}={}", serde_json::Value::from(v.as_str())));
+    let lines =
+        map.into_iter().flatten().map(|(k, v)| format!("{k}={}", serde_json::Value::from(v.as_str())));
     lines.collect::<Vec<_>>().join("\n")
 }
 
@@ -81,7 +82,11 @@ fn map_text(map: Option<&BTreeMap<String, String>>) -> String {
 ///
 /// # Errors
 /// When the resource is unknown.
-pub(crate) fn resource(of: &Container, what: &ResourceFieldSelector, node: &Allocatable) -> Result<String, String> {
+pub(crate) fn resource(
+    of: &Container,
+    what: &ResourceFieldSelector,
+    node: &Allocatable,
+) -> Result<String, String> {
     let unsupported = || format!("unsupported container resource: {}", what.resource);
     let (kind, name) = what.resource.split_once('.').ok_or_else(unsupported)?;
     // Everything in thousandths, the unit of CPU.
@@ -99,7 +104,8 @@ pub(crate) fn resource(of: &Container, what: &ResourceFieldSelector, node: &Allo
         "requests" => request.map_or(Some(0), |q| quantity::thousandths(&q.0)),
         _ => None,
     };
-    let divisor = what.divisor.as_ref().and_then(|q| quantity::thousandths(&q.0)).filter(|d| *d > 0).unwrap_or(1000);
+    let divisor =
+        what.divisor.as_ref().and_then(|q| quantity::thousandths(&q.0)).filter(|d| *d > 0).unwrap_or(1000);
     Ok(thousandths.ok_or_else(unsupported)?.div_ceil(divisor).to_string())
 }
 
@@ -110,7 +116,8 @@ mod tests {
 
     #[test]
     fn maps_are_sorted_and_escaped() {
-        let pod: Pod = serde_json::from_value(json!({"metadata": {"labels": {"b": "2", "a": "say \"hi\""}}})).unwrap();
+        let pod: Pod =
+            serde_json::from_value(json!({"metadata": {"labels": {"b": "2", "a": "say \"hi\""}}})).unwrap();
         let got = field(&pod, "metadata.labels", &Addresses::default()).unwrap();
         assert_eq!(got, "a=\"say \\\"hi\\\"\"\nb=\"2\"");
     }

@@ -131,7 +131,10 @@ impl Agent {
             worker.run(inbox).await;
             let _ = ended.send(name);
         });
-        self.workers.insert(uid, Handle { mailbox, listed: true, _task: tokio_util::task::AbortOnDropHandle::new(task) });
+        self.workers.insert(
+            uid,
+            Handle { mailbox, listed: true, _task: tokio_util::task::AbortOnDropHandle::new(task) },
+        );
     }
 
     fn gone(&mut self, uid: &str) {
@@ -184,7 +187,8 @@ impl Agent {
             Ok(all) => all,
             Err(error) => return tracing::warn!(%error, "cannot list containers"),
         };
-        let mut all: HashMap<String, SandboxStatus> = all.into_iter().map(|s| (s.config.uid.clone(), s)).collect();
+        let mut all: HashMap<String, SandboxStatus> =
+            all.into_iter().map(|s| (s.config.uid.clone(), s)).collect();
         for (uid, worker) in self.workers.iter().filter(|(uid, _)| only.is_none_or(|o| o == *uid)) {
             let _ = worker.mailbox.send(Message::Resync(all.remove(uid).map(Box::new)));
         }

@@ -69,10 +69,14 @@ impl Worker {
 
     fn pull_back_off(&mut self, name: &str) {
         let image = self.spec(name).and_then(|c| c.image).unwrap_or_default();
-        let Some(waiting) = self.state.containers.get_mut(name).and_then(|v| v.waiting.as_mut()) else { return };
+        let Some(waiting) = self.state.containers.get_mut(name).and_then(|v| v.waiting.as_mut()) else {
+            return;
+        };
         waiting.reason = "ImagePullBackOff".to_owned();
         waiting.message = format!("Back-off pulling image \"{image}\": ErrImagePull: {}", waiting.message);
-        let say = |severity, reason, message| self.context.recorder.pod(&self.pod, Some(name), severity, reason, message);
+        let say = |severity, reason, message| {
+            self.context.recorder.pod(&self.pod, Some(name), severity, reason, message)
+        };
         say(Severity::Normal, "BackOff", format!("Back-off pulling image \"{image}\""));
         say(Severity::Warning, "Failed", "Error: ImagePullBackOff".to_owned());
     }
@@ -90,13 +94,20 @@ impl Worker {
         let grace = Duration::from_secs(u64::try_from(grace_s).unwrap_or(0));
         self.spawn(async move {
             // Here a later version waits until the proxies have withdrawn the Pod's endpoints.
-            let hook = spec.lifecycle.as_ref().and_then(|l| l.pre_stop.as_ref()).filter(|_| !again && grace_s > 0);
+            let hook =
+                spec.lifecycle.as_ref().and_then(|l| l.pre_stop.as_ref()).filter(|_| !again && grace_s > 0);
             let begun = tokio::time::Instant::now();
             let mut left = grace;
             if let Some(hook) = hook {
                 if let Err(why) = start::run_hook(&context, hook, &target, grace).await {
                     let text = format!("PreStopHook failed: {why}");
-                    context.recorder.pod(&pod, Some(&container), Severity::Warning, "FailedPreStopHook", text);
+                    context.recorder.pod(
+                        &pod,
+                        Some(&container),
+                        Severity::Warning,
+                        "FailedPreStopHook",
+                        text,
+                    );
                 }
                 // However long the hook took, the process gets a moment to end by itself.
                 left = grace.saturating_sub(begun.elapsed()).max(Duration::from_secs(2));
@@ -154,7 +165,8 @@ async fn start_and_greet(
 ) -> Result<ContainerStatus, StartFailure> {
     let status = start::start(context, pod, spec, attempt, around).await?;
     let Some(hook) = spec.lifecycle.as_ref().and_then(|l| l.post_start.as_ref()) else { return Ok(status) };
-    let address = around.addresses.first().copied().unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
+    let address =
+        around.addresses.first().copied().unwrap_or(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
     let target = Target { address, id: status.id.clone(), container: spec.clone() };
     // Kubernetes sets no limit; the container's end ends an exec, an hour ends the rest.
     match start::run_hook(context, hook, &target, Duration::from_secs(3600)).await {
@@ -171,7 +183,11 @@ async fn start_and_greet(
 }
 
 /// Stops an attempt; none if there is none.
-async fn stop_now(context: &Context, id: &ContainerId, grace: Duration) -> Result<Option<ContainerStatus>, String> {
+async fn stop_now(
+    context: &Context,
+    id: &ContainerId,
+    grace: Duration,
+) -> Result<Option<ContainerStatus>, String> {
     let error = match context.runtime.stop(id, grace).await {
         Ok(status) => return Ok(Some(status)),
         Err(error) => error,

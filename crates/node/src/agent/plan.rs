@@ -104,9 +104,9 @@ pub(crate) fn finished(pod: &Pod, state: &PodState) -> bool {
     let failed_init = containers(pod).any(|(role, c)| {
         role == Role::Init && policy == "Never" && view(&c.name).is_some_and(|v| over(v) && !exited_well(v))
     });
-    let mains_over = containers(pod).filter(|(role, _)| *role == Role::Main).all(|(_, c)| {
-        view(&c.name).is_some_and(|v| over(v) && (policy == "Never" || exited_well(v)))
-    });
+    let mains_over = containers(pod)
+        .filter(|(role, _)| *role == Role::Main)
+        .all(|(_, c)| view(&c.name).is_some_and(|v| over(v) && (policy == "Never" || exited_well(v))));
     failed_init || mains_over
 }
 
@@ -123,8 +123,9 @@ fn wind_down(pod: &Pod, state: &PodState, now: Timestamp, plan: &mut Plan) {
     let mut quiet = !state.containers.values().any(|v| v.starting);
     let grace_s = grace_s(pod);
     // Sidecars end after the containers that they serve.
-    let main_runs = containers(pod)
-        .any(|(role, c)| role != Role::Sidecar && state.containers.get(&c.name).is_some_and(ContainerView::running));
+    let main_runs = containers(pod).any(|(role, c)| {
+        role != Role::Sidecar && state.containers.get(&c.name).is_some_and(ContainerView::running)
+    });
     for (role, container) in containers(pod) {
         let Some(view) = state.containers.get(&container.name) else { continue };
         if !view.running() {
@@ -184,7 +185,14 @@ fn start_in_order(pod: &Pod, state: &PodState, now: Timestamp, plan: &mut Plan) 
 }
 
 /// Starts, restarts or stops one container that may run now.
-fn advance(pod: &Pod, role: Role, container: &Container, view: &ContainerView, now: Timestamp, plan: &mut Plan) {
+fn advance(
+    pod: &Pod,
+    role: Role,
+    container: &Container,
+    view: &ContainerView,
+    now: Timestamp,
+    plan: &mut Plan,
+) {
     if view.busy() {
         return;
     }
@@ -218,7 +226,13 @@ fn advance(pod: &Pod, role: Role, container: &Container, view: &ContainerView, n
     }
 }
 
-fn retry_waiting(view: &ContainerView, name: String, waiting: &super::state::Waiting, now: Timestamp, plan: &mut Plan) {
+fn retry_waiting(
+    view: &ContainerView,
+    name: String,
+    waiting: &super::state::Waiting,
+    now: Timestamp,
+    plan: &mut Plan,
+) {
     if waiting.retry <= now {
         let attempt = view.attempt.map_or(0, |a| a + 1);
         plan.actions.push(Action::Start { container: name, attempt });

@@ -38,6 +38,7 @@ impl Worker {
                 self.state.gone = true;
                 self.drop_probes_of_the_dying();
             }
+            Message::Container(status) if start::never_created(&status.reason) => {}
             Message::Container(status) => self.observe(*status),
             Message::Resync(found) => self.resync(found.map(|s| *s)),
             Message::Probe(report) => self.heed(&report),
@@ -58,7 +59,11 @@ impl Worker {
         }
         let name = record.id.name.clone();
         let Some(view) = self.state.containers.get_mut(&name) else {
-            let view = ContainerView { attempt: Some(record.id.attempt), current: Some(record), ..Default::default() };
+            let view = ContainerView {
+                attempt: Some(record.id.attempt),
+                current: Some(record),
+                ..Default::default()
+            };
             self.state.containers.insert(name, view);
             return;
         };
@@ -87,7 +92,8 @@ impl Worker {
         let mut bytes = std::fs::read(path).unwrap_or_default();
         bytes.truncate(MAX);
         let wants_log = containers(&self.pod).any(|(_, c)| {
-            c.name == record.id.name && c.termination_message_policy.as_deref() == Some("FallbackToLogsOnError")
+            c.name == record.id.name
+                && c.termination_message_policy.as_deref() == Some("FallbackToLogsOnError")
         });
         if bytes.is_empty() && wants_log && record.exit_code != 0 {
             let path = start::log_path(data, &record.id.name, record.id.attempt);
@@ -123,7 +129,11 @@ impl Worker {
                 }
             }
             Err(error) => {
-                let reason = if matches!(error, SetUpError::Volume(_)) { "FailedMount" } else { "FailedCreatePodSandBox" };
+                let reason = if matches!(error, SetUpError::Volume(_)) {
+                    "FailedMount"
+                } else {
+                    "FailedCreatePodSandBox"
+                };
                 self.context.recorder.pod(&self.pod, None, Severity::Warning, reason, error.to_string());
                 if refresh {
                     // The old files stay; look again later.
@@ -177,20 +187,29 @@ impl Worker {
                 self.context.recorder.pod(&self.pod, Some(name), Severity::Warning, "Failed", text);
                 self.wait(name, reason, message, now, now + SignedDuration::from_secs(5));
             }
-            Err(StartFailure::Start { reason, message }) => {
+            Err(StartFailure::Start { reason, message, record }) => {
                 let text = format!("Error: {reason}: {message}");
                 self.context.recorder.pod(&self.pod, Some(name), Severity::Warning, "Failed", text);
-                self.ask_runtime();
+                match record {
+                    Some(record) => self.observe(*record),
+                    None => self.wait(name, reason, message, now, now + SignedDuration::from_secs(5)),
+                }
             }
         }
     }
 
     fn image_missing(&mut self, name: &str, reason: &'static str, message: String, now: Timestamp) {
-        let say = |reason, text: String| self.context.recorder.pod(&self.pod, Some(name), Severity::Warning, reason, text);
+        let say = |reason, text: String| {
+            self.context.recorder.pod(&self.pod, Some(name), Severity::Warning, reason, text)
+        };
         let image = containers(&self.pod).find(|(_, c)| c.name == name).and_then(|(_, c)| c.image.clone());
         match reason {
             "ErrImagePull" => {
-                let failed = format!("Failed to pull image \"{}\": {message}", image.unwrap_or_default());
+                let image = image.unwrap_or_default();
+                let failed = match message.strip_prefix("failed to pull image") {
+                    Some(rest) => format!("Failed to pull image{rest}"),
+                    None => format!("Failed to pull image \"{image}\": {message}"),
+                };
                 say("Failed", failed);
                 say("Failed", "Error: ErrImagePull".to_owned());
             }
@@ -257,7 +276,9 @@ impl Worker {
 
     /// Starts the probes of a running container, as its state asks for.
     pub(super) fn begin_probes(&mut self, name: &str) {
-        let Some(spec) = containers(&self.pod).find(|(_, c)| c.name == name).map(|(_, c)| c.clone()) else { return };
+        let Some(spec) = containers(&self.pod).find(|(_, c)| c.name == name).map(|(_, c)| c.clone()) else {
+            return;
+        };
         let Some(view) = self.state.containers.get_mut(name).filter(|v| v.running()) else { return };
         let Some(current) = view.current.clone() else { return };
         view.started |= spec.startup_probe.is_none();
@@ -298,7 +319,8 @@ impl Worker {
             }
             (ProbeKind::Startup | ProbeKind::Liveness, Some(false)) => {
                 let kind = report.kind.title().to_lowercase();
-                view.must_stop = Some(format!("Container {} failed {kind} probe, will be restarted", report.container));
+                view.must_stop =
+                    Some(format!("Container {} failed {kind} probe, will be restarted", report.container));
             }
             _ => {}
         }

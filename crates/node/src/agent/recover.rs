@@ -9,7 +9,12 @@ use super::state::{ContainerView, PodState, Sandbox, containers};
 use crate::runtime::{ContainerId, ContainerState, ContainerStatus, SandboxStatus};
 
 /// The state to begin with. `networked`: the Pod's network exists (or it uses the node's).
-pub(crate) fn recover(pod: &Pod, sandbox: Option<&SandboxStatus>, networked: bool, now: Timestamp) -> PodState {
+pub(crate) fn recover(
+    pod: &Pod,
+    sandbox: Option<&SandboxStatus>,
+    networked: bool,
+    now: Timestamp,
+) -> PodState {
     let status = pod.status.clone().unwrap_or_default();
     let terminal = matches!(status.phase.as_deref(), Some("Succeeded" | "Failed"));
     let alive = sandbox.is_some_and(|s| s.running) && networked;
@@ -139,9 +144,11 @@ mod tests {
     #[test]
     fn a_running_pod_is_taken_over_as_it_is() {
         let id = format!("sealane://{:064}", 3);
-        let pod = told(json!({"phase": "Running", "startTime": "1970-01-12T13:46:40Z", "podIPs": [{"ip": "10.0.0.2"}],
+        let pod = told(
+            json!({"phase": "Running", "startTime": "1970-01-12T13:46:40Z", "podIPs": [{"ip": "10.0.0.2"}],
             "containerStatuses": [{"name": "a", "image": "i", "imageID": "", "containerID": id, "ready": true,
-                "started": true, "restartCount": 3, "state": {"running": {}}}]}));
+                "started": true, "restartCount": 3, "state": {"running": {}}}]}),
+        );
         let records = sandbox(true, &[(2, ContainerState::Exited), (3, ContainerState::Running)]);
         let state = recover(&pod, Some(&records), true, at(99));
         let view = &state.containers["a"];

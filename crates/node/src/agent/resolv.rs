@@ -67,7 +67,8 @@ pub(crate) fn resolv_conf(pod: &Pod, dns: IpAddr, domain: &str, host: &ResolvCon
         for option in config.options.iter().flatten() {
             let Some(name) = option.name.as_deref() else { continue };
             out.options.retain(|o| o.split(':').next() != Some(name));
-            out.options.push(option.value.as_ref().map_or_else(|| name.to_owned(), |v| format!("{name}:{v}")));
+            out.options
+                .push(option.value.as_ref().map_or_else(|| name.to_owned(), |v| format!("{name}:{v}")));
         }
     }
     unique(&mut out.nameservers);
@@ -146,12 +147,14 @@ mod tests {
     fn pod(spec: Value) -> Pod {
         let mut spec = spec;
         spec["containers"] = json!([]);
-        serde_json::from_value(json!({"metadata": {"name": "web-1", "namespace": "shop"}, "spec": spec})).unwrap()
+        serde_json::from_value(json!({"metadata": {"name": "web-1", "namespace": "shop"}, "spec": spec}))
+            .unwrap()
     }
 
     #[test]
     fn resolv_conf_by_policy() {
-        let host = ResolvConf::parse("# c\nnameserver 192.0.2.1\nsearch old\nsearch corp.example\noptions rotate\n");
+        let host =
+            ResolvConf::parse("# c\nnameserver 192.0.2.1\nsearch old\nsearch corp.example\noptions rotate\n");
         let dns = "10.96.0.10".parse().unwrap();
         let cluster = "search shop.svc.cluster.local svc.cluster.local cluster.local corp.example\n\
                        nameserver 10.96.0.10\noptions ndots:5\n";
@@ -169,11 +172,18 @@ mod tests {
                 "search a b\nnameserver 1.1.1.1\noptions ndots:2 edns0\n",
             ),
         ] {
-            assert_eq!(resolv_conf(&pod(spec.clone()), dns, "cluster.local", &host).render(), wanted, "{spec}");
+            assert_eq!(
+                resolv_conf(&pod(spec.clone()), dns, "cluster.local", &host).render(),
+                wanted,
+                "{spec}"
+            );
         }
         let more = json!({"dnsConfig": {"options": [{"name": "ndots", "value": "1"}], "searches": ["x"]}});
         let got = resolv_conf(&pod(more), dns, "k.test", &ResolvConf::default());
-        assert_eq!(got.render(), "search shop.svc.k.test svc.k.test k.test x\nnameserver 10.96.0.10\noptions ndots:1\n");
+        assert_eq!(
+            got.render(),
+            "search shop.svc.k.test svc.k.test k.test x\nnameserver 10.96.0.10\noptions ndots:1\n"
+        );
     }
 
     #[test]
@@ -188,11 +198,15 @@ mod tests {
 
     #[test]
     fn hosts_file() {
-        let pod = pod(json!({"subdomain": "s", "hostAliases": [{"ip": "192.0.2.9", "hostnames": ["x", "y"]}]}));
+        let pod =
+            pod(json!({"subdomain": "s", "hostAliases": [{"ip": "192.0.2.9", "hostnames": ["x", "y"]}]}));
         let text = hosts(&pod, &["10.244.0.2".parse().unwrap()], "d", None);
         assert!(text.contains("127.0.0.1\tlocalhost\n"));
         assert!(text.contains("10.244.0.2\tweb-1.s.shop.svc.d\tweb-1\n"));
         assert!(text.ends_with("\n# Entries added by HostAliases.\n192.0.2.9\tx\ty\n"));
-        assert!(hosts(&pod, &[], "d", Some("127.0.0.1 localhost\n")).starts_with("# Kubernetes-managed hosts file (host"));
+        assert!(
+            hosts(&pod, &[], "d", Some("127.0.0.1 localhost\n"))
+                .starts_with("# Kubernetes-managed hosts file (host")
+        );
     }
 }

@@ -16,8 +16,15 @@ pub(crate) fn context(pod: &Pod, container: &Container) -> SecurityContext {
     SecurityContext {
         run_as_user: id(own.and_then(|s| s.run_as_user), of_pod.and_then(|s| s.run_as_user)),
         run_as_group: id(own.and_then(|s| s.run_as_group), of_pod.and_then(|s| s.run_as_group)),
-        run_as_non_root: own.and_then(|s| s.run_as_non_root).or(of_pod.and_then(|s| s.run_as_non_root)).unwrap_or(false),
-        supplemental_groups: groups.iter().filter_map(|g| u32::try_from(*g).ok()).chain(fs_group(pod)).collect(),
+        run_as_non_root: own
+            .and_then(|s| s.run_as_non_root)
+            .or(of_pod.and_then(|s| s.run_as_non_root))
+            .unwrap_or(false),
+        supplemental_groups: groups
+            .iter()
+            .filter_map(|g| u32::try_from(*g).ok())
+            .chain(fs_group(pod))
+            .collect(),
         capabilities_add: capabilities.and_then(|c| c.add.clone()).unwrap_or_default(),
         capabilities_drop: capabilities.and_then(|c| c.drop.clone()).unwrap_or_default(),
         privileged: own.and_then(|s| s.privileged).unwrap_or(false),
@@ -29,8 +36,12 @@ pub(crate) fn context(pod: &Pod, container: &Container) -> SecurityContext {
 /// Requests and limits in the runtime's units.
 pub(crate) fn resources(container: &Container) -> Resources {
     let resources = container.resources.as_ref();
-    let limit = |name: &str| resources.and_then(|r| r.limits.as_ref()).and_then(|m| m.get(name)).map(|q| q.0.as_str());
-    let request = |name: &str| resources.and_then(|r| r.requests.as_ref()).and_then(|m| m.get(name)).map(|q| q.0.as_str());
+    let limit = |name: &str| {
+        resources.and_then(|r| r.limits.as_ref()).and_then(|m| m.get(name)).map(|q| q.0.as_str())
+    };
+    let request = |name: &str| {
+        resources.and_then(|r| r.requests.as_ref()).and_then(|m| m.get(name)).map(|q| q.0.as_str())
+    };
     Resources {
         cpu_request_millicores: request("cpu").or(limit("cpu")).and_then(quantity::millicores),
         cpu_limit_millicores: limit("cpu").and_then(quantity::millicores),

@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::context::{Context, uid};
+use super::resolv;
 use super::state::host_network;
 use super::volumes::{self, Mounted, VolumeError};
-use super::resolv;
 use crate::podnet::PodNetwork;
 use crate::runtime::{RuntimeError, SandboxConfig};
 
@@ -98,8 +98,11 @@ fn write_files(context: &Context, pod: &Pod, addresses: &[IpAddr]) -> Result<(),
     let host_hosts = host_network(pod).then(|| std::fs::read_to_string("/etc/hosts").unwrap_or_default());
     let resolv = resolv::resolv_conf(pod, context.config.dns_address, domain, &context.host_resolv);
     let (hostname, _) = resolv::hostname(pod, domain);
-    let contents =
-        [resolv::hosts(pod, addresses, domain, host_hosts.as_deref()), resolv.render(), format!("{hostname}\n")];
+    let contents = [
+        resolv::hosts(pod, addresses, domain, host_hosts.as_deref()),
+        resolv.render(),
+        format!("{hostname}\n"),
+    ];
     for ((name, _), content) in SHARED_FILES.iter().zip(contents) {
         let path = etc.join(name);
         // In place: a bind mount follows the file, not its name.

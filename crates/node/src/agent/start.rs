@@ -13,7 +13,7 @@ use super::probe::check::{Check, Target};
 use super::security;
 use super::setup::{SHARED_FILES, Surroundings};
 use crate::runtime::images::{Image, ImageError, Reference};
-use crate::runtime::{ContainerConfig, ContainerStatus, Mount, RuntimeError};
+use crate::runtime::{ContainerConfig, ContainerId, ContainerStatus, Mount, RuntimeError};
 
 /// Why an attempt did not come about.
 #[derive(Debug)]
@@ -38,6 +38,8 @@ pub(crate) enum StartFailure {
         reason: String,
         /// For people.
         message: String,
+        /// What the runtime lists.
+        record: Option<Box<ContainerStatus>>,
     },
 }
 
@@ -54,18 +56,49 @@ pub(crate) async fn start(
 ) -> Result<ContainerStatus, StartFailure> {
     let image = image(context, pod, container).await?;
     let config = config(context, pod, container, attempt, image, around).await;
-    let config = config.map_err(|message| StartFailure::Config { reason: "CreateContainerConfigError".into(), message })?;
-    let say = |reason, message: String| context.recorder.pod(pod, Some(&container.name), Severity::Normal, reason, message);
-    let status = context.runtime.create_and_start(uid(pod), config).await.map_err(|error| match error {
-        RuntimeError::Start { reason, message } if reason.starts_with("CreateContainer") => {
-            StartFailure::Config { reason, message }
-        }
-        RuntimeError::Start { reason, message } => StartFailure::Start { reason, message },
-        other => StartFailure::Config { reason: "CreateContainerError".to_owned(), message: other.to_string() },
-    })?;
+    let config = config
+        .map_err(|message| StartFailure::Config { reason: "CreateContainerConfigError".into(), message })?;
+    let say = |reason, message: String| {
+        context.recorder.pod(pod, Some(&container.name), Severity::Normal, reason, message)
+    };
+    let status = match context.runtime.create_and_start(uid(pod), config).await {
+        Ok(status) => status,
+        Err(error) => return Err(failure(context, pod, container, attempt, error).await),
+    };
     say("Created", format!("Created container: {}", container.name));
     say("Started", format!("Started container {}", container.name));
     Ok(status)
+}
+
+/// Whether a reason says that there was no container at all.
+pub(crate) fn never_created(reason: &str) -> bool {
+    reason.starts_with("CreateContainer")
+}
+
+async fn failure(
+    context: &Context,
+    pod: &Pod,
+    container: &Container,
+    attempt: u32,
+    error: RuntimeError,
+) -> StartFailure {
+    let id = ContainerId { pod_uid: uid(pod).to_owned(), name: container.name.clone(), attempt };
+    match error {
+        RuntimeError::Start { reason, message } if never_created(&reason) => {
+            // It is no attempt in Kubernetes' count: the next one has the same number.
+            if let Err(error) = context.runtime.remove(&id).await {
+                tracing::debug!(%error, "cannot forget a container that was not created");
+            }
+            StartFailure::Config { reason, message }
+        }
+        RuntimeError::Start { reason, message } => {
+            let record = context.runtime.status(&id).await.ok().flatten().map(Box::new);
+            StartFailure::Start { reason, message, record }
+        }
+        other => {
+            StartFailure::Config { reason: "CreateContainerError".to_owned(), message: other.to_string() }
+        }
+    }
 }
 
 async fn image(context: &Context, pod: &Pod, container: &Container) -> Result<Image, StartFailure> {
@@ -185,7 +218,8 @@ fn volume_mounts(
 ) -> Result<Vec<Mount>, String> {
     let mut out = Vec::new();
     for mount in container.volume_mounts.iter().flatten() {
-        let volume = around.mounted.get(&mount.name).ok_or_else(|| format!("volume {:?} is not there", mount.name))?;
+        let volume =
+            around.mounted.get(&mount.name).ok_or_else(|| format!("volume {:?} is not there", mount.name))?;
         let host_path = match sub_path(mount, environment) {
             Some(sub) => below(volume, &sub, data)?,
             None => volume.clone(),
@@ -200,7 +234,8 @@ fn volume_mounts(
 }
 
 fn sub_path(mount: &VolumeMount, environment: &BTreeMap<String, String>) -> Option<String> {
-    let from_env = mount.sub_path_expr.as_ref().map(|text| expand(text, |name| environment.get(name).cloned()));
+    let from_env =
+        mount.sub_path_expr.as_ref().map(|text| expand(text, |name| environment.get(name).cloned()));
     from_env.or_else(|| mount.sub_path.clone()).filter(|s| !s.is_empty())
 }
 

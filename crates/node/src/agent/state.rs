@@ -127,7 +127,9 @@ pub(crate) fn containers(pod: &Pod) -> impl Iterator<Item = (Role, &Container)> 
     let spec = pod.spec.as_ref();
     let init = spec.and_then(|s| s.init_containers.as_deref()).unwrap_or_default();
     let main = spec.map_or(&[][..], |s| &s.containers);
-    let role = |c: &Container| if c.restart_policy.as_deref() == Some("Always") { Role::Sidecar } else { Role::Init };
+    let role = |c: &Container| {
+        if c.restart_policy.as_deref() == Some("Always") { Role::Sidecar } else { Role::Init }
+    };
     init.iter().map(move |c| (role(c), c)).chain(main.iter().map(|c| (Role::Main, c)))
 }
 

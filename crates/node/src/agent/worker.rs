@@ -13,8 +13,8 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::context::{Context, uid};
 use super::plan::plan;
-use super::probe::worker::{ProbeReport, RunningProbe};
 use super::probe::ProbeKind;
+use super::probe::worker::{ProbeReport, RunningProbe};
 use super::setup::{SetUpError, Surroundings};
 use super::start::StartFailure;
 use super::state::{ContainerView, PodState, containers, terminating};
@@ -97,7 +97,12 @@ pub(super) struct Writing {
 }
 
 impl Worker {
-    pub(super) fn new(context: Arc<Context>, pod: Arc<Pod>, state: PodState, me: mpsc::UnboundedSender<Message>) -> Self {
+    pub(super) fn new(
+        context: Arc<Context>,
+        pod: Arc<Pod>,
+        state: PodState,
+        me: mpsc::UnboundedSender<Message>,
+    ) -> Self {
         Self {
             context,
             pod,

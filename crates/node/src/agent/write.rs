@@ -86,7 +86,9 @@ async fn write(client: kube::Client, pod: &Pod, wanted: &PodStatus) -> Result<()
     match api.patch_status(name, &PatchParams::default(), &Patch::Merge(patch)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Err(StatusError::NoSuchPod),
-        Err(kube::Error::Api(status)) if status.code == 409 && status.message.contains("UID in precondition") => {
+        Err(kube::Error::Api(status))
+            if status.code == 409 && status.message.contains("UID in precondition") =>
+        {
             Err(StatusError::NoSuchPod)
         }
         Err(error) => {
@@ -103,7 +105,11 @@ mod tests {
     #[test]
     fn own_conditions_come_from_what_was_written_others_from_the_watch() {
         let of = |list: &[(&str, &str)]| -> Vec<PodCondition> {
-            let one = |(t, s): &(&str, &str)| PodCondition { type_: (*t).into(), status: (*s).into(), ..Default::default() };
+            let one = |(t, s): &(&str, &str)| PodCondition {
+                type_: (*t).into(),
+                status: (*s).into(),
+                ..Default::default()
+            };
             list.iter().map(one).collect()
         };
         let written = of(&[("Ready", "True"), ("PodScheduled", "True"), ("x/gate", "False")]);
@@ -122,6 +128,9 @@ mod tests {
     fn a_foreign_condition_is_no_reason_to_write() {
         let mut status = PodStatus::default();
         status.conditions = Some(vec![PodCondition { type_: "x/gate".into(), ..Default::default() }]);
-        assert_eq!(own_part(&status), own_part(&PodStatus { conditions: Some(vec![]), ..Default::default() }));
+        assert_eq!(
+            own_part(&status),
+            own_part(&PodStatus { conditions: Some(vec![]), ..Default::default() })
+        );
     }
 }

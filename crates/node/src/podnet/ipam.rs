@@ -120,9 +120,11 @@ mod tests {
 
     #[test]
     fn ranges_are_read_and_masked() {
-        for (text, shown, size) in
-            [("10.244.3.7/24", "10.244.3.0/24", 256), ("0.0.0.0/0", "0.0.0.0/0", 1 << 32), ("1.2.3.4/32", "1.2.3.4/32", 1)]
-        {
+        for (text, shown, size) in [
+            ("10.244.3.7/24", "10.244.3.0/24", 256),
+            ("0.0.0.0/0", "0.0.0.0/0", 1 << 32),
+            ("1.2.3.4/32", "1.2.3.4/32", 1),
+        ] {
             let cidr: Cidr = text.parse().unwrap();
             assert_eq!((cidr.to_string().as_str(), cidr.size()), (shown, size));
         }

@@ -71,7 +71,8 @@ async fn configure_pod(netns: &std::fs::File, address: Ipv4Addr) -> Result<(), n
 async fn configure_node(node: &Connection<Route>, veth: &str, address: Ipv4Addr) -> Result<(), nlink::Error> {
     let link = index(node, veth).await?;
     node.set_link_up_by_index(link).await?;
-    node.replace_neighbor(Neighbor::with_index_v4(link, address).lladdr(pod_mac(address)).permanent()).await?;
+    node.replace_neighbor(Neighbor::with_index_v4(link, address).lladdr(pod_mac(address)).permanent())
+        .await?;
     node.replace_route(Ipv4Route::new(address, 32).dev_index(link).scope(RouteScope::Link)).await
 }
 

@@ -53,15 +53,16 @@ pub(super) fn unpin(pins: &Path, uid: &str) -> Result<(), Error> {
 fn unpin_file(pin: &Path) -> Result<(), Error> {
     use rustix::mount::{UnmountFlags, unmount};
     while is_pinned(pin) {
-        unmount(pin, UnmountFlags::DETACH)
-            .map_err(|e| io(format!("unmount {}", pin.display()))(e.into()))?;
+        unmount(pin, UnmountFlags::DETACH).map_err(|e| io(format!("unmount {}", pin.display()))(e.into()))?;
     }
     remove(pin)
 }
 
 fn remove(file: &Path) -> Result<(), Error> {
     match std::fs::remove_file(file) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io(format!("remove {}", file.display()))(e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(io(format!("remove {}", file.display()))(e))
+        }
         _ => Ok(()),
     }
 }

@@ -119,7 +119,8 @@ fn routes_to_other_nodes_are_exactly_the_declared_ones() {
         for wanted in [vec![one, two], vec![two], vec![]] {
             net.set_node_routes(&wanted).await.unwrap();
             let routes = node.get_routes().await.unwrap();
-            let vias: Vec<_> = routes.iter().filter(|r| r.dst_len() == 24).filter_map(|r| r.gateway()).collect();
+            let vias: Vec<_> =
+                routes.iter().filter(|r| r.dst_len() == 24).filter_map(|r| r.gateway()).collect();
             assert_eq!(vias.len(), wanted.len());
         }
     });

@@ -25,7 +25,8 @@ pub(crate) struct Facts {
 impl Facts {
     /// Asks the machine.
     pub(crate) fn gather(config: &Config) -> Self {
-        let read = |path: &str| std::fs::read_to_string(path).map(|t| t.trim().to_owned()).unwrap_or_default();
+        let read =
+            |path: &str| std::fs::read_to_string(path).map(|t| t.trim().to_owned()).unwrap_or_default();
         let uname = rustix::system::uname();
         let stat = rustix::fs::statvfs(&config.data_dir).ok();
         let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -91,7 +92,8 @@ pub(super) fn labels(config: &Config, facts: &Facts) -> Value {
 
 /// `status` without conditions.
 pub(super) fn status(config: &Config, facts: &Facts) -> Value {
-    let internal = config.node_ips.iter().map(|ip: &IpAddr| json!({"type": "InternalIP", "address": ip.to_string()}));
+    let internal =
+        config.node_ips.iter().map(|ip: &IpAddr| json!({"type": "InternalIP", "address": ip.to_string()}));
     let mut addresses: Vec<Value> = internal.collect();
     addresses.push(json!({"type": "Hostname", "address": config.node_name}));
     json!({
@@ -107,7 +109,11 @@ pub(super) fn status(config: &Config, facts: &Facts) -> Value {
 }
 
 /// The conditions at `now`; `since` tells a condition's last transition. The node is ready when its network is.
-pub(super) fn conditions(network_ready: bool, now: Timestamp, since: impl Fn(&str, &str) -> Option<String>) -> Value {
+pub(super) fn conditions(
+    network_ready: bool,
+    now: Timestamp,
+    since: impl Fn(&str, &str) -> Option<String>,
+) -> Value {
     let text = |t: Timestamp| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let one = |kind: &str, status: &str, reason: &str, message: &str| {
         json!({
@@ -123,7 +129,12 @@ pub(super) fn conditions(network_ready: bool, now: Timestamp, since: impl Fn(&st
         one("Ready", "False", "KubeletNotReady", message)
     };
     json!([
-        one("MemoryPressure", "False", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+        one(
+            "MemoryPressure",
+            "False",
+            "KubeletHasSufficientMemory",
+            "kubelet has sufficient memory available"
+        ),
         one("DiskPressure", "False", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
         one("PIDPressure", "False", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
         ready,
@@ -138,8 +149,14 @@ mod tests {
     #[test]
     fn machine_facts() {
         assert_eq!(memory_bytes("MemTotal:       16384 kB\nMemFree: 1 kB\n"), 16 << 20);
-        assert_eq!(os_image("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"), "Debian GNU/Linux 12 (bookworm)");
-        assert_eq!((os_image(""), go_architecture("aarch64"), go_architecture("riscv64")), ("Linux".into(), "arm64", "riscv64"));
+        assert_eq!(
+            os_image("NAME=x\nPRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\n"),
+            "Debian GNU/Linux 12 (bookworm)"
+        );
+        assert_eq!(
+            (os_image(""), go_architecture("aarch64"), go_architecture("riscv64")),
+            ("Linux".into(), "arm64", "riscv64")
+        );
     }
 
     #[test]
@@ -149,6 +166,9 @@ mod tests {
         assert_eq!(got[3]["lastTransitionTime"], "then");
         assert_eq!(got[0]["lastTransitionTime"], "1970-01-12T13:46:40Z");
         let got = conditions(false, at(0), old);
-        assert_eq!((got[3]["status"].as_str(), got[3]["reason"].as_str()), (Some("False"), Some("KubeletNotReady")));
+        assert_eq!(
+            (got[3]["status"].as_str(), got[3]["reason"].as_str()),
+            (Some("False"), Some("KubeletNotReady"))
+        );
     }
 }

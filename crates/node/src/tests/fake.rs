@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use tokio::sync::broadcast;
 
 use crate::runtime::{
-    AttachConfig, ContainerConfig, ContainerId, ContainerState, ContainerStatus, Exec, ExecConfig, ExitStatus, Runtime,
-    RuntimeError, RuntimeEvent, RuntimeFuture, SandboxConfig, SandboxStatus, Streams,
+    AttachConfig, ContainerConfig, ContainerId, ContainerState, ContainerStatus, Exec, ExecConfig,
+    ExitStatus, Runtime, RuntimeError, RuntimeEvent, RuntimeFuture, SandboxConfig, SandboxStatus, Streams,
 };
 
 #[derive(Clone)]
@@ -58,7 +58,9 @@ impl Fake {
     pub(super) fn end(&self, name: &str, exit_code: i32) {
         let mut pods = self.pods();
         let mut all = pods.values_mut().flat_map(|p| p.containers.iter_mut());
-        let found = all.find(|c| c.id.name == name && c.state == ContainerState::Running).expect("a running container");
+        let found = all
+            .find(|c| c.id.name == name && c.state == ContainerState::Running)
+            .expect("a running container");
         self.exited(found, exit_code);
     }
 
@@ -102,7 +104,11 @@ impl Runtime for Fake {
         ready(Ok(()))
     }
 
-    fn create_and_start<'a>(&'a self, pod_uid: &'a str, config: ContainerConfig) -> RuntimeFuture<'a, ContainerStatus> {
+    fn create_and_start<'a>(
+        &'a self,
+        pod_uid: &'a str,
+        config: ContainerConfig,
+    ) -> RuntimeFuture<'a, ContainerStatus> {
         let mut pods = self.pods();
         let Some(pod) = pods.get_mut(pod_uid) else {
             return ready(Err(RuntimeError::NoSandbox(pod_uid.into())));
@@ -149,7 +155,8 @@ impl Runtime for Fake {
         let text = config.command.join(" ");
         // The command `exit N` ends with N; any other is echoed.
         let exit_code = text.strip_prefix("exit ").and_then(|n| n.parse().ok()).unwrap_or(0);
-        let stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin> = Box::new(std::io::Cursor::new(text.into_bytes()));
+        let stdout: Box<dyn tokio::io::AsyncRead + Send + Unpin> =
+            Box::new(std::io::Cursor::new(text.into_bytes()));
         ready(Ok(Exec {
             streams: Streams { stdout: Some(stdout), ..Default::default() },
             exited: std::future::ready(Ok(ExitStatus { exit_code, signal: 0 })).boxed(),

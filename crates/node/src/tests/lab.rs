@@ -14,8 +14,12 @@ use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use super::fake::Fake;
+use crate::agent::context::Context;
+use crate::agent::events::Recorder;
+use crate::agent::{Allocatable, ResolvConf, Tokens};
 use crate::config::Config;
 use crate::runtime::images::ImageStore;
+use crate::tunnel::Directory;
 
 pub(super) struct Lab {
     pub(super) client: kube::Client,
@@ -43,12 +47,18 @@ impl Lab {
         let client = server.client("admin", &["system:masters"]);
         load_image(&dir.join("images"));
         let mut lab = Self { client, runtime: Fake::new(), dir: dir.to_owned(), server, node: None };
-        lab.create("v1/namespaces/default/serviceaccounts", json!({"apiVersion": "v1", "kind": "ServiceAccount",
-            "metadata": {"name": "default"}}))
-            .await;
-        lab.create("v1/namespaces/default/configmaps", json!({"apiVersion": "v1", "kind": "ConfigMap",
-            "metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": "the CA"}}))
-            .await;
+        lab.create(
+            "v1/namespaces/default/serviceaccounts",
+            json!({"apiVersion": "v1", "kind": "ServiceAccount",
+            "metadata": {"name": "default"}}),
+        )
+        .await;
+        lab.create(
+            "v1/namespaces/default/configmaps",
+            json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": "kube-root-ca.crt"}, "data": {"ca.crt": "the CA"}}),
+        )
+        .await;
         lab.start().await;
         lab.give_range().await;
         lab
@@ -56,29 +66,9 @@ impl Lab {
 
     /// Starts the node's agent (again).
     pub(super) async fn start(&mut self) {
-        let config = Config {
-            cluster: "test".into(),
-            node_name: "node-1".into(),
-            node_ips: vec!["10.123.0.2".parse().unwrap()],
-            dns_address: "10.96.0.10".parse().unwrap(),
-            cluster_domain: "cluster.local".into(),
-            run_dir: self.dir.join("run"),
-            data_dir: self.dir.join("data"),
-            images_dir: self.dir.join("images"),
-            shim_command: vec![],
-            cgroup: "sealane/test/node-1".into(),
-            // Nothing listens there: these tests talk to the API without a socket.
-            api: "127.0.0.1:9".parse().unwrap(),
-            api_name: None,
-            tls: tls(),
-            egress: false,
-            host_resolv_conf: "/dev/null".into(),
-            version: "0.1.0".into(),
-            kubernetes_version: "v1.33.0".into(),
-        };
         let client = self.server.client("system:node:node-1", &["system:nodes"]);
         let stop = CancellationToken::new();
-        let run = crate::run_with(config, client, Arc::new(self.runtime.clone()), stop.clone());
+        let run = crate::run_with(config(&self.dir), client, Arc::new(self.runtime.clone()), stop.clone());
         self.node = Some((stop, tokio::spawn(run)));
     }
 
@@ -92,7 +82,8 @@ impl Lab {
     async fn give_range(&self) {
         self.until::<Node>("node-1", None, |n| n.is_some()).await;
         let nodes: Api<Node> = Api::all(self.client.clone());
-        let patch = Patch::Merge(json!({"spec": {"podCIDR": "10.244.0.0/24", "podCIDRs": ["10.244.0.0/24"]}}));
+        let patch =
+            Patch::Merge(json!({"spec": {"podCIDR": "10.244.0.0/24", "podCIDRs": ["10.244.0.0/24"]}}));
         nodes.patch("node-1", &PatchParams::default(), &patch).await.unwrap();
         let ready = |node: &Value| node["status"]["conditions"][3]["status"] == "True";
         self.until::<Node>("node-1", None, |n| n.is_some_and(ready)).await;
@@ -127,7 +118,12 @@ impl Lab {
         self.until::<Pod>(name, Some("default"), |p| p.is_none()).await;
     }
 
-    async fn until<K>(&self, name: &str, namespace: Option<&str>, wanted: impl Fn(Option<&Value>) -> bool) -> Option<Value>
+    async fn until<K>(
+        &self,
+        name: &str,
+        namespace: Option<&str>,
+        wanted: impl Fn(Option<&Value>) -> bool,
+    ) -> Option<Value>
     where
         K: kube::Resource<DynamicType = ()>
             + Clone
@@ -197,9 +193,54 @@ impl Drop for Lab {
     }
 }
 
+/// The agent's context without an agent, for what works on what is there. Must run in namespaces of its own.
+pub(super) async fn context(dir: &Path, runtime: Fake) -> Arc<Context> {
+    let nowhere = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+        Err::<http::Response<kube::client::Body>, _>(std::io::Error::other("no API here"))
+    });
+    let client = kube::Client::new(nowhere, "default");
+    Arc::new(Context {
+        config: config(dir),
+        recorder: Recorder::start(client.clone(), "node-1"),
+        client,
+        runtime: Arc::new(runtime),
+        images: ImageStore::open(dir.join("images")).unwrap(),
+        network: crate::podnet::PodNet::open(dir, "10.244.0.0/24".parse().unwrap()).await.unwrap(),
+        services: kube::runtime::reflector::store().0,
+        tokens: Tokens::default(),
+        directory: Directory::default(),
+        allocatable: Allocatable::default(),
+        host_resolv: ResolvConf::default(),
+    })
+}
+
+fn config(dir: &Path) -> Config {
+    Config {
+        cluster: "test".into(),
+        node_name: "node-1".into(),
+        node_ips: vec!["10.123.0.2".parse().unwrap()],
+        dns_address: "10.96.0.10".parse().unwrap(),
+        cluster_domain: "cluster.local".into(),
+        run_dir: dir.join("run"),
+        data_dir: dir.join("data"),
+        images_dir: dir.join("images"),
+        shim_command: vec![],
+        cgroup: "sealane/test/node-1".into(),
+        // Nothing listens there: these tests talk to the API without a socket.
+        api: "127.0.0.1:9".parse().unwrap(),
+        api_name: None,
+        tls: tls(),
+        egress: false,
+        host_resolv_conf: "/dev/null".into(),
+        version: "0.1.0".into(),
+        kubernetes_version: "v1.33.0".into(),
+    }
+}
+
 fn tls() -> Arc<rustls::ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let builder =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     Arc::new(builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth())
 }
 
@@ -214,7 +255,8 @@ fn load_image(store: &Path) {
     let digest: String = Sha256::digest(&layer).iter().map(|b| format!("{b:02x}")).collect();
     let config = json!({"architecture": "amd64", "os": "linux", "config": {"Entrypoint": ["/hello"]},
         "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{digest}")]}});
-    let manifest = json!([{"Config": "config.json", "RepoTags": ["localhost/hello:latest"], "Layers": ["layer.tar"]}]);
+    let manifest =
+        json!([{"Config": "config.json", "RepoTags": ["localhost/hello:latest"], "Layers": ["layer.tar"]}]);
     let mut archive = tar::Builder::new(Vec::new());
     let (config, manifest) = (config.to_string().into_bytes(), manifest.to_string().into_bytes());
     for (name, bytes) in [("layer.tar", &layer), ("config.json", &config), ("manifest.json", &manifest)] {

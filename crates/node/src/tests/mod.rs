@@ -4,6 +4,7 @@
 mod fake;
 mod lab;
 mod pods;
+mod tunnel;
 
 use std::path::PathBuf;
 

@@ -43,9 +43,13 @@ fn a_pod_runs_is_ready_and_goes_without_a_trace() {
         assert_eq!((&container(&pod)["restartCount"], &container(&pod)["ready"]), (&json!(0), &json!(true)));
         let started = &lab.runtime.started()[0];
         assert_eq!(started.args, ["10.96.0.1", "$(NO)"]);
-        let mount = |path: &str| started.mounts.iter().find(|m| m.container_path.to_string_lossy() == path).cloned();
+        let mount =
+            |path: &str| started.mounts.iter().find(|m| m.container_path.to_string_lossy() == path).cloned();
         let resolv = std::fs::read_to_string(mount("/etc/resolv.conf").unwrap().host_path).unwrap();
-        assert!(resolv.starts_with("search default.svc.cluster.local svc.cluster.local cluster.local\n"), "{resolv}");
+        assert!(
+            resolv.starts_with("search default.svc.cluster.local svc.cluster.local cluster.local\n"),
+            "{resolv}"
+        );
         let hosts = std::fs::read_to_string(mount("/etc/hosts").unwrap().host_path).unwrap();
         assert!(hosts.contains("10.244.0.2\tp\n"), "{hosts}");
         lab.until_event("p", "Started container web").await;
@@ -53,7 +57,8 @@ fn a_pod_runs_is_ready_and_goes_without_a_trace() {
         let text = "Pulled Container image \"localhost/hello\" already present on machine";
         assert_eq!(events, [text, "Created Created container: web", "Started Started container web"]);
 
-        let pods: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::namespaced(lab.client.clone(), "default");
+        let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
+            kube::Api::namespaced(lab.client.clone(), "default");
         pods.delete("p", &kube::api::DeleteParams::default()).await.unwrap();
         lab.until_gone("p").await;
         lab.until_event("p", "Killing Stopping container web").await;
@@ -135,7 +140,10 @@ fn a_restarted_agent_leaves_pods_as_they_are() {
         let other = lab.until_pod("q", is_ready).await;
         let after = lab.until_pod("p", |_| true).await;
         assert_eq!(before["status"], after["status"]);
-        assert_eq!(before["metadata"]["resourceVersion"], after["metadata"]["resourceVersion"], "no write at all");
+        assert_eq!(
+            before["metadata"]["resourceVersion"], after["metadata"]["resourceVersion"],
+            "no write at all"
+        );
         assert_eq!(other["status"]["podIP"], "10.244.0.3");
         assert_eq!(lab.runtime.started().len(), 2);
         lab.runtime.end("web", 1);
@@ -164,13 +172,15 @@ fn a_pod_that_went_while_no_agent_ran_is_removed() {
         lab.pod("p", one(json!({}))).await;
         lab.until_pod("p", is_ready).await;
         lab.stop().await;
-        let pods: kube::Api<k8s_openapi::api::core::v1::Pod> = kube::Api::namespaced(lab.client.clone(), "default");
+        let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
+            kube::Api::namespaced(lab.client.clone(), "default");
         let now = kube::api::DeleteParams { grace_period_seconds: Some(0), ..Default::default() };
         pods.delete("p", &now).await.unwrap();
         lab.until_gone("p").await;
         lab.start().await;
         for _ in 0..500 {
-            if lab.runtime.sandboxes() == 0 && std::fs::read_dir(dir.join("run/netns")).unwrap().count() == 0 {
+            if lab.runtime.sandboxes() == 0 && std::fs::read_dir(dir.join("run/netns")).unwrap().count() == 0
+            {
                 return;
             }
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -211,14 +221,24 @@ fn volumes_and_tokens_are_mounted() {
                     {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}}]}}]});
         lab.pod("p", spec).await;
         // The ConfigMap is missing: the Pod waits for it.
-        lab.until_event("p", "FailedMount MountVolume.SetUp failed for volume \"cm\" : configmap \"cm\" not found").await;
+        lab.until_event(
+            "p",
+            "FailedMount MountVolume.SetUp failed for volume \"cm\" : configmap \"cm\" not found",
+        )
+        .await;
         let cm = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "cm"}, "data": {"colour": "red"}});
         lab.create("v1/namespaces/default/configmaps", cm).await;
         lab.until_pod("p", is_ready).await;
         let started = &lab.runtime.started()[0];
         assert!(started.env.contains(&("COLOUR".into(), "red".into())));
         let host = |path: &str| {
-            started.mounts.iter().find(|m| m.container_path.to_string_lossy() == path).unwrap().host_path.clone()
+            started
+                .mounts
+                .iter()
+                .find(|m| m.container_path.to_string_lossy() == path)
+                .unwrap()
+                .host_path
+                .clone()
         };
         assert_eq!(std::fs::read_to_string(host("/one")).unwrap(), "red");
         assert_eq!(std::fs::read_to_string(host("/all").join("namespace")).unwrap(), "default");

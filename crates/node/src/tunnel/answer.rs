@@ -32,7 +32,8 @@ impl Failure {
             "message": self.message, "reason": self.reason, "code": self.code,
         });
         let mut response = Response::new(whole(status.to_string()));
-        *response.status_mut() = http::StatusCode::from_u16(self.code).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            http::StatusCode::from_u16(self.code).unwrap_or(http::StatusCode::INTERNAL_SERVER_ERROR);
         set_type(&mut response, "application/json");
         response
     }

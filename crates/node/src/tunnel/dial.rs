@@ -82,7 +82,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_version_is_in_the_upgrade() {
-        let answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: sealane-tunnel/1\r\n\r\n";
+        let answer =
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: sealane-tunnel/1\r\n\r\n";
         let (result, request) = answered(answer).await;
         assert!(result.is_ok());
         assert!(request.starts_with("GET /sealane/v1/tunnel HTTP/1.1\r\n"), "{request}");

@@ -54,11 +54,17 @@ impl Directory {
     ///
     /// # Errors
     /// When there is no such Pod or container.
-    pub(super) fn find(&self, namespace: &str, pod: &str, container: &str) -> Result<(String, Attempt), Failure> {
+    pub(super) fn find(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+    ) -> Result<(String, Attempt), Failure> {
         let pods = self.lock();
         let named = pods.iter().filter(|(_, k)| k.namespace == namespace && k.name == pod);
         let found = named.min_by_key(|(_, k)| k.ending);
-        let (uid, known) = found.ok_or_else(|| Failure::not_found(format!("pod {pod:?} not found on this node")))?;
+        let (uid, known) =
+            found.ok_or_else(|| Failure::not_found(format!("pod {pod:?} not found on this node")))?;
         let attempt = known.containers.get(container);
         let missing = || Failure::bad_request(format!("container {container} is not valid for pod {pod}"));
         Ok((uid.clone(), attempt.ok_or_else(missing)?.clone()))
@@ -68,7 +74,12 @@ impl Directory {
     ///
     /// # Errors
     /// When there is none.
-    pub(super) fn running(&self, namespace: &str, pod: &str, container: &str) -> Result<ContainerId, Failure> {
+    pub(super) fn running(
+        &self,
+        namespace: &str,
+        pod: &str,
+        container: &str,
+    ) -> Result<ContainerId, Failure> {
         let (pod_uid, attempt) = self.find(namespace, pod, container)?;
         match attempt.number.filter(|_| attempt.running) {
             Some(number) => Ok(ContainerId { pod_uid, name: container.to_owned(), attempt: number }),

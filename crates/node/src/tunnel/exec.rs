@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
-use tokio_tungstenite::tungstenite::protocol::Role;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::answer::{self, Failure};
@@ -54,15 +55,17 @@ pub(super) async fn exec(
     };
     let id = context.directory.running(namespace, pod, container)?;
     let runtime = context.runtime.clone();
-    Ok(websocket(request, move |socket| Box::pin(async move {
-        let mut exec = match runtime.exec(&id, config).await {
-            Ok(exec) => exec,
-            Err(error) => return refuse(socket, &error.to_string()).await,
-        };
-        let streams = std::mem::take(&mut exec.streams);
-        // A process whose client leaves is not killed, as in Kubernetes; one with a terminal gets a hang-up.
-        converse(socket, streams, async { exec.wait().await.map_err(|e| e.to_string()) }).await;
-    })))
+    Ok(websocket(request, move |socket| {
+        Box::pin(async move {
+            let mut exec = match runtime.exec(&id, config).await {
+                Ok(exec) => exec,
+                Err(error) => return refuse(socket, &error.to_string()).await,
+            };
+            let streams = std::mem::take(&mut exec.streams);
+            // A process whose client leaves is not killed, as in Kubernetes; one with a terminal gets a hang-up.
+            converse(socket, streams, async { exec.wait().await.map_err(|e| e.to_string()) }).await;
+        })
+    }))
 }
 
 /// Connects to a running container's own streams.
@@ -85,13 +88,15 @@ pub(super) async fn attach(
     };
     let id = context.directory.running(namespace, pod, container)?;
     let runtime = context.runtime.clone();
-    Ok(websocket(request, move |socket| Box::pin(async move {
-        match runtime.attach(&id, config).await {
-            // The streams end when the container does; how it ended is in the Pod's status.
-            Ok(streams) => converse(socket, streams, async { Ok(ExitStatus::default()) }).await,
-            Err(error) => refuse(socket, &error.to_string()).await,
-        }
-    })))
+    Ok(websocket(request, move |socket| {
+        Box::pin(async move {
+            match runtime.attach(&id, config).await {
+                // The streams end when the container does; how it ended is in the Pod's status.
+                Ok(streams) => converse(socket, streams, async { Ok(ExitStatus::default()) }).await,
+                Err(error) => refuse(socket, &error.to_string()).await,
+            }
+        })
+    }))
 }
 
 fn check_subprotocol(request: &Request<Incoming>) -> Result<(), Failure> {
@@ -123,11 +128,16 @@ where
 
 async fn refuse(mut socket: Socket, why: &str) {
     let _ = socket.send(Message::binary(frames::exit(&Err(why.to_owned())))).await;
+    let _ = socket.send(farewell()).await;
     let _ = socket.close(None).await;
 }
 
 /// Moves bytes until the process has ended and everything it wrote is sent, then says how it ended.
-async fn converse(socket: Socket, mut streams: Streams, exited: impl Future<Output = Result<ExitStatus, String>>) {
+async fn converse(
+    socket: Socket,
+    mut streams: Streams,
+    exited: impl Future<Output = Result<ExitStatus, String>>,
+) {
     let (sink, source) = socket.split();
     let (sender, messages) = mpsc::channel::<Vec<u8>>(16);
     let writer = tokio::spawn(write_frames(messages, sink));
@@ -163,7 +173,13 @@ async fn write_frames(mut messages: mpsc::Receiver<Vec<u8>>, mut sink: SplitSink
             return;
         }
     }
+    // Without a code, clients take the end for an accident.
+    let _ = sink.send(farewell()).await;
     let _ = sink.close().await;
+}
+
+fn farewell() -> Message {
+    Message::Close(Some(CloseFrame { code: CloseCode::Normal, reason: "".into() }))
 }
 
 async fn copy(from: Option<Box<dyn AsyncRead + Send + Unpin>>, channel: u8, to: mpsc::Sender<Vec<u8>>) {

@@ -65,7 +65,10 @@ pub(crate) async fn run(context: Arc<Context>, shutdown: CancellationToken) {
 }
 
 /// Serves requests on one connection until it ends.
-async fn serve(connection: hyper::upgrade::Upgraded, context: &Arc<Context>) -> Result<(), hyper::Error> {
+pub(crate) async fn serve<S>(connection: S, context: &Arc<Context>) -> Result<(), hyper::Error>
+where
+    S: hyper::rt::Read + hyper::rt::Write + Unpin,
+{
     let service = hyper::service::service_fn(|request| {
         let context = context.clone();
         async move { Ok::<_, std::convert::Infallible>(route(&context, request).await) }

@@ -3,7 +3,10 @@
 /// The pairs of a query, decoded, in order.
 pub(super) fn pairs(query: &str) -> Vec<(String, String)> {
     let parts = query.split('&').filter(|p| !p.is_empty());
-    parts.map(|part| part.split_once('=').unwrap_or((part, ""))).map(|(k, v)| (decode(k), decode(v))).collect()
+    parts
+        .map(|part| part.split_once('=').unwrap_or((part, "")))
+        .map(|(k, v)| (decode(k), decode(v)))
+        .collect()
 }
 
 /// The first value of `name`.
@@ -41,7 +44,8 @@ mod tests {
 
     #[test]
     fn queries() {
-        let got = pairs("command=sh&command=-c&command=echo+%24A%26b&tty=true&stdin=1&follow&x=%zz&stdout=false&");
+        let got =
+            pairs("command=sh&command=-c&command=echo+%24A%26b&tty=true&stdin=1&follow&x=%zz&stdout=false&");
         let commands: Vec<_> = got.iter().filter(|(k, _)| k == "command").map(|(_, v)| v.as_str()).collect();
         assert_eq!(commands, ["sh", "-c", "echo $A&b"]);
         assert!(flag(&got, "tty") && flag(&got, "stdin") && flag(&got, "follow"));

@@ -53,7 +53,10 @@ pub(crate) struct Inputs<'a> {
 ///
 /// # Errors
 /// The text of the waiting state's `CreateContainerConfigError`.
-pub(crate) fn environment(container: &Container, inputs: &Inputs<'_>) -> Result<BTreeMap<String, String>, String> {
+pub(crate) fn environment(
+    container: &Container,
+    inputs: &Inputs<'_>,
+) -> Result<BTreeMap<String, String>, String> {
     let mut out = BTreeMap::new();
     for from in container.env_from.iter().flatten() {
         let prefix = from.prefix.as_deref().unwrap_or_default();
@@ -118,7 +121,11 @@ fn key(
     }
 }
 
-fn value_from(source: &EnvVarSource, container: &Container, inputs: &Inputs<'_>) -> Result<Option<String>, String> {
+fn value_from(
+    source: &EnvVarSource,
+    container: &Container,
+    inputs: &Inputs<'_>,
+) -> Result<Option<String>, String> {
     if let Some(r) = &source.field_ref {
         return fields::field(inputs.pod, &r.field_path, inputs.addresses).map(Some);
     }

@@ -113,7 +113,10 @@ mod tests {
     #[test]
     fn ipv6_is_bracketed_in_urls_only() {
         let got = variables(&[&service("a", "s", "fd00::1", json!([{"port": 80}]))]);
-        assert_eq!((got["S_PORT"].as_str(), got["S_PORT_80_TCP_ADDR"].as_str()), ("tcp://[fd00::1]:80", "fd00::1"));
+        assert_eq!(
+            (got["S_PORT"].as_str(), got["S_PORT_80_TCP_ADDR"].as_str()),
+            ("tcp://[fd00::1]:80", "fd00::1")
+        );
     }
 
     #[test]
@@ -128,7 +131,10 @@ mod tests {
         ];
         let names = |namespace, links| {
             let seen = visible(&all, namespace, links);
-            seen.iter().map(|s| s.spec.as_ref().unwrap().cluster_ip.clone().unwrap()).collect::<Vec<_>>().join(" ")
+            seen.iter()
+                .map(|s| s.spec.as_ref().unwrap().cluster_ip.clone().unwrap())
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         assert_eq!(names("default", true), "10.96.0.1 10.96.0.2");
         assert_eq!(names("shop", true), "10.96.0.3 10.96.0.1");

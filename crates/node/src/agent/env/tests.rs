@@ -23,9 +23,15 @@ fn run(container: Value, services: &[(&str, &str)]) -> Result<String, String> {
         node: vec!["10.123.0.2".parse().unwrap()],
         node_name: "node-1".into(),
     };
-    let allocatable = Allocatable { cpu_millicores: 2000, memory_bytes: 8 << 30, ephemeral_storage_bytes: 1 << 30 };
-    let inputs =
-        Inputs { pod: &pod, addresses: &addresses, allocatable: &allocatable, services: map(services), sources: &sources };
+    let allocatable =
+        Allocatable { cpu_millicores: 2000, memory_bytes: 8 << 30, ephemeral_storage_bytes: 1 << 30 };
+    let inputs = Inputs {
+        pod: &pod,
+        addresses: &addresses,
+        allocatable: &allocatable,
+        services: map(services),
+        sources: &sources,
+    };
     let env = environment(&container, &inputs)?;
     Ok(env.iter().map(|(k, v)| format!("{k}={v}")).collect::<Vec<_>>().join(" "))
 }
@@ -46,8 +52,10 @@ fn values_and_expansion() {
 
 #[test]
 fn sources() {
-    let from = |source: Value| json!({"name": "c", "env": [{"name": "X", "valueFrom": source}],
-        "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}}});
+    let from = |source: Value| {
+        json!({"name": "c", "env": [{"name": "X", "valueFrom": source}],
+        "resources": {"limits": {"cpu": "500m", "memory": "64Mi"}}})
+    };
     for (source, wanted) in [
         (json!({"fieldRef": {"fieldPath": "metadata.name"}}), "X=web-1"),
         (json!({"fieldRef": {"fieldPath": "metadata.labels['app']"}}), "X=web"),

@@ -114,7 +114,8 @@ fn a_new_sandbox_runs_init_containers_again_and_counts_restarts() {
 
 #[test]
 fn sidecars_start_first_stay_and_end_last() {
-    let spec = json!({"initContainers": [{"name": "s", "restartPolicy": "Always"}], "restartPolicy": "Never"});
+    let spec =
+        json!({"initContainers": [{"name": "s", "restartPolicy": "Always"}], "restartPolicy": "Never"});
     let pod = pod(&["a"], spec);
     assert_eq!(words(&pod, &ready(vec![]), 0), "start s 0");
     let mut not_started = running(0);

@@ -42,7 +42,12 @@ impl Check {
     ///
     /// # Errors
     /// The text that follows `Readiness probe failed: `.
-    pub(crate) async fn run(&self, target: &Target, runtime: &dyn Runtime, limit: Duration) -> Result<(), String> {
+    pub(crate) async fn run(
+        &self,
+        target: &Target,
+        runtime: &dyn Runtime,
+        limit: Duration,
+    ) -> Result<(), String> {
         let work = async {
             match self {
                 Self::Http(action) => http_get(action, target).await,
@@ -59,7 +64,9 @@ impl Check {
     fn timed_out(&self, target: &Target, limit: Duration) -> String {
         match self {
             Self::Http(action) => match url(action, target) {
-                Ok((url, _)) => format!("Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"),
+                Ok((url, _)) => format!(
+                    "Get \"{url}\": context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+                ),
                 Err(text) => text,
             },
             Self::Tcp(action) => match socket(&action.port, action.host.as_deref(), target) {
@@ -67,7 +74,11 @@ impl Check {
                 Err(text) => text,
             },
             Self::Exec(action) => {
-                format!("command timed out: {:?} timed out after {}s", action.command.as_deref().unwrap_or_default(), limit.as_secs())
+                format!(
+                    "command timed out: {:?} timed out after {}s",
+                    action.command.as_deref().unwrap_or_default(),
+                    limit.as_secs()
+                )
             }
         }
     }
@@ -234,9 +245,14 @@ mod tests {
     #[test]
     fn ports_by_number_and_name() {
         let container = target().container;
-        for (text, wanted) in [(json!(80), Some(80)), (json!("web"), Some(8080)), (json!("443"), Some(443)),
-            (json!("no"), None), (json!(0), None), (json!(70000), None)]
-        {
+        for (text, wanted) in [
+            (json!(80), Some(80)),
+            (json!("web"), Some(8080)),
+            (json!("443"), Some(443)),
+            (json!("no"), None),
+            (json!(0), None),
+            (json!(70000), None),
+        ] {
             let given: IntOrString = serde_json::from_value(text).unwrap();
             assert_eq!(port(&given, &container).ok(), wanted);
         }
@@ -264,7 +280,10 @@ mod tests {
         let (result, request) = probe_answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
         assert_eq!(result, Ok(()));
         assert!(request.starts_with("GET /readyz?x=1 HTTP/1.1\r\n"), "{request}");
-        assert!(request.to_lowercase().contains("\r\nx-a: b\r\n") && request.contains("127.0.0.1:"), "{request}");
+        assert!(
+            request.to_lowercase().contains("\r\nx-a: b\r\n") && request.contains("127.0.0.1:"),
+            "{request}"
+        );
         let (result, _) = probe_answering("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n").await;
         assert_eq!(result, Ok(()));
         let (result, _) = probe_answering("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").await;

@@ -59,7 +59,8 @@ impl Timing {
         let number = |value: Option<i32>, default: u32| {
             value.and_then(|v| u32::try_from(v).ok()).filter(|v| *v > 0).unwrap_or(default)
         };
-        let seconds = |value: Option<i32>, default: u32| Duration::from_secs(u64::from(number(value, default)));
+        let seconds =
+            |value: Option<i32>, default: u32| Duration::from_secs(u64::from(number(value, default)));
         Self {
             delay: seconds(probe.initial_delay_seconds, 0),
             period: seconds(probe.period_seconds, 10),
@@ -126,7 +127,8 @@ mod tests {
 
     #[test]
     fn defaults() {
-        let probe: Probe = serde_json::from_value(json!({"periodSeconds": 2, "initialDelaySeconds": 5})).unwrap();
+        let probe: Probe =
+            serde_json::from_value(json!({"periodSeconds": 2, "initialDelaySeconds": 5})).unwrap();
         let got = Timing::of(&probe);
         assert_eq!((got.delay.as_secs(), got.period.as_secs(), got.timeout.as_secs()), (5, 2, 1));
         assert_eq!((got.successes, got.failures), (1, 3));

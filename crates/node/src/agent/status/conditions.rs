@@ -89,7 +89,11 @@ fn containers_ready(phase: &str, all: &[(Role, ContainerStatus)]) -> Verdict {
     if names.is_empty() {
         return Verdict::holds(kind);
     }
-    Verdict::fails(kind, "ContainersNotReady", Some(format!("containers with unready status: [{}]", names.join(" "))))
+    Verdict::fails(
+        kind,
+        "ContainersNotReady",
+        Some(format!("containers with unready status: [{}]", names.join(" "))),
+    )
 }
 
 fn ready(pod: &Pod, containers: &Verdict, old: &[PodCondition]) -> Verdict {
@@ -100,10 +104,9 @@ fn ready(pod: &Pod, containers: &Verdict, old: &[PodCondition]) -> Verdict {
     let closed = gates.iter().map(|g| g.condition_type.as_str()).find_map(|gate| {
         match old.iter().find(|c| c.type_ == gate) {
             None => Some(format!("corresponding condition of pod readiness gate \"{gate}\" does not exist.")),
-            Some(c) if c.status != "True" => Some(format!(
-                "the status of pod readiness gate \"{gate}\" is not \"True\", but {}",
-                c.status
-            )),
+            Some(c) if c.status != "True" => {
+                Some(format!("the status of pod readiness gate \"{gate}\" is not \"True\", but {}", c.status))
+            }
             Some(_) => None,
         }
     });

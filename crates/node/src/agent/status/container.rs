@@ -10,7 +10,13 @@ use super::time;
 use crate::agent::state::{ContainerView, PodState, Role};
 use crate::runtime::ContainerStatus;
 
-pub(super) fn status(pod: &Pod, role: Role, spec: &Container, state: &PodState, now: Timestamp) -> core::ContainerStatus {
+pub(super) fn status(
+    pod: &Pod,
+    role: Role,
+    spec: &Container,
+    state: &PodState,
+    now: Timestamp,
+) -> core::ContainerStatus {
     let unknown = ContainerView::default();
     let view = state.containers.get(&spec.name).unwrap_or(&unknown);
     let running = view.running();
@@ -18,14 +24,20 @@ pub(super) fn status(pod: &Pod, role: Role, spec: &Container, state: &PodState, 
     core::ContainerStatus {
         name: spec.name.clone(),
         state: Some(current),
-        last_state: Some(last.map(|t| core::ContainerState { terminated: Some(t), ..Default::default() }).unwrap_or_default()),
+        last_state: Some(
+            last.map(|t| core::ContainerState { terminated: Some(t), ..Default::default() })
+                .unwrap_or_default(),
+        ),
         ready: match role {
             Role::Init => view.succeeded(),
             Role::Sidecar | Role::Main => running && view.started && view.ready,
         },
         started: Some(running && view.started),
         restart_count: view.attempt.and_then(|a| i32::try_from(a).ok()).unwrap_or(0),
-        image: view.current.as_ref().map_or_else(|| spec.image.clone().unwrap_or_default(), |c| c.image.clone()),
+        image: view
+            .current
+            .as_ref()
+            .map_or_else(|| spec.image.clone().unwrap_or_default(), |c| c.image.clone()),
         image_id: view.current.as_ref().map(|c| c.image_id.clone()).unwrap_or_default(),
         container_id: view.current.as_ref().map(container_id),
         resources: spec.resources.clone().filter(|r| r.limits.is_some() || r.requests.is_some()),
@@ -53,7 +65,10 @@ fn states(
     };
     if view.running() {
         let started_at = current.started_at.map(time);
-        let state = core::ContainerState { running: Some(ContainerStateRunning { started_at }), ..Default::default() };
+        let state = core::ContainerState {
+            running: Some(ContainerStateRunning { started_at }),
+            ..Default::default()
+        };
         return (state, previous);
     }
     let ended = terminated(current);
@@ -91,13 +106,17 @@ pub(crate) fn pod_text(pod: &Pod) -> String {
 
 /// Why a container that was never started does not run.
 pub(crate) fn not_yet(pod: &Pod) -> &'static str {
-    let has_init = pod.spec.as_ref().is_some_and(|s| s.init_containers.as_ref().is_some_and(|i| !i.is_empty()));
+    let has_init =
+        pod.spec.as_ref().is_some_and(|s| s.init_containers.as_ref().is_some_and(|i| !i.is_empty()));
     if has_init { "PodInitializing" } else { "ContainerCreating" }
 }
 
 fn waiting(reason: String, message: Option<String>) -> core::ContainerState {
     core::ContainerState {
-        waiting: Some(ContainerStateWaiting { reason: Some(reason), message: message.filter(|m| !m.is_empty()) }),
+        waiting: Some(ContainerStateWaiting {
+            reason: Some(reason),
+            message: message.filter(|m| !m.is_empty()),
+        }),
         ..Default::default()
     }
 }

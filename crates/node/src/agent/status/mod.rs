@@ -18,7 +18,8 @@ pub(crate) fn status(pod: &Pod, state: &PodState, node: &[IpAddr], now: Timestam
     let old = pod.status.clone().unwrap_or_default();
     let late = plan::past_deadline(pod, state, now);
     let phase = phase(pod, state, late);
-    let all: Vec<_> = containers(pod).map(|(role, spec)| (role, container::status(pod, role, spec, state, now))).collect();
+    let all: Vec<_> =
+        containers(pod).map(|(role, spec)| (role, container::status(pod, role, spec, state, now))).collect();
     let statuses = |main: bool| {
         let list: Vec<_> =
             all.iter().filter(|(r, _)| (*r == Role::Main) == main).map(|(_, s)| s.clone()).collect();
@@ -55,7 +56,8 @@ fn phase(pod: &Pod, state: &PodState, late: bool) -> String {
         let view = view(&spec.name);
         match role {
             Role::Init => {
-                let failed = restart_policy(pod) == "Never" && view.exited().is_some_and(|c| c.exit_code != 0);
+                let failed =
+                    restart_policy(pod) == "Never" && view.exited().is_some_and(|c| c.exit_code != 0);
                 init_pending |= !view.succeeded() && !failed && !has_started(pod, state);
             }
             Role::Sidecar => {}
@@ -86,8 +88,9 @@ fn any_running(state: &PodState) -> bool {
 
 /// Whether a main container ever ran: init containers that are run again for a new sandbox do not make a Pod Pending.
 fn has_started(pod: &Pod, state: &PodState) -> bool {
-    containers(pod)
-        .any(|(role, c)| role == Role::Main && state.containers.get(&c.name).is_some_and(|v| v.current.is_some()))
+    containers(pod).any(|(role, c)| {
+        role == Role::Main && state.containers.get(&c.name).is_some_and(|v| v.current.is_some())
+    })
 }
 
 #[cfg(test)]

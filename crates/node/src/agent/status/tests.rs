@@ -60,7 +60,8 @@ fn transition_times_change_with_the_status_only() {
 
 #[test]
 fn phases_and_conditions() {
-    let ok = "PodReadyToStartContainers=True Initialized=True Ready=True ContainersReady=True PodScheduled=True";
+    let ok =
+        "PodReadyToStartContainers=True Initialized=True Ready=True ContainersReady=True PodScheduled=True";
     let unready = "PodReadyToStartContainers=True Initialized=True Ready=False(ContainersNotReady) \
                    ContainersReady=False(ContainersNotReady) PodScheduled=True";
     let always = pod(&["a"], json!({}));
@@ -103,7 +104,8 @@ fn a_deleted_pod_runs_until_its_containers_ended() {
 
 #[test]
 fn container_states() {
-    let waiting = |reason: &str| Waiting { reason: reason.into(), message: "why".into(), since: at(0), retry: at(9) };
+    let waiting =
+        |reason: &str| Waiting { reason: reason.into(), message: "why".into(), since: at(0), retry: at(9) };
     let pod = pod(&["a"], json!({}));
     let mut crash = exited(3, 1, 3);
     crash.restarts.next(at(3));
@@ -115,7 +117,11 @@ fn container_states() {
     restarted.previous = exited(0, 1, 3).current;
     for (view, state, last) in [
         (ContainerView::default(), "waiting ContainerCreating", ""),
-        (ContainerView { waiting: Some(waiting("ErrImagePull")), ..Default::default() }, "waiting ErrImagePull", ""),
+        (
+            ContainerView { waiting: Some(waiting("ErrImagePull")), ..Default::default() },
+            "waiting ErrImagePull",
+            "",
+        ),
         (exited(0, 1, 3), "terminated Error", ""),
         (exited(0, 0, 3), "terminated Completed", ""),
         (crash.clone(), "waiting CrashLoopBackOff", "Error"),
@@ -136,11 +142,15 @@ fn container_states() {
 
 #[test]
 fn init_containers() {
-    let pod = pod(&["a"], json!({"initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}]}));
+    let pod =
+        pod(&["a"], json!({"initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}]}));
     let got = shown(&pod, &ready(vec![]), 5);
     assert_eq!(got["containerStatuses"][0]["state"]["waiting"]["reason"], "PodInitializing");
     let message = |got: &Value| got["conditions"][1]["message"].as_str().unwrap_or_default().to_owned();
-    assert_eq!((got["phase"].as_str(), message(&got)), (Some("Pending"), "containers with incomplete status: [i s]".into()));
+    assert_eq!(
+        (got["phase"].as_str(), message(&got)),
+        (Some("Pending"), "containers with incomplete status: [i s]".into())
+    );
     let got = shown(&pod, &ready(vec![("i", exited(0, 0, 1)), ("s", running(0)), ("a", running(0))]), 5);
     assert_eq!((got["phase"].as_str(), message(&got)), (Some("Running"), String::new()));
     assert_eq!(got["initContainerStatuses"][0]["ready"], true);

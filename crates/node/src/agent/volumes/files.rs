@@ -126,7 +126,11 @@ mod tests {
         assert_eq!(std::fs::read_to_string(dir.path().join("sub/b")).unwrap(), "2");
         let version = std::fs::read_link(dir.path().join("..data")).unwrap();
         publish(dir.path(), &files(&[("a", "1"), ("sub/b", "2")]), None).unwrap();
-        assert_eq!(std::fs::read_link(dir.path().join("..data")).unwrap(), version, "no change, no new version");
+        assert_eq!(
+            std::fs::read_link(dir.path().join("..data")).unwrap(),
+            version,
+            "no change, no new version"
+        );
         publish(dir.path(), &files(&[("a", "3")]), None).unwrap();
         assert_eq!(names(dir.path()), ["a"]);
         assert_eq!(std::fs::read_to_string(dir.path().join("a")).unwrap(), "3");

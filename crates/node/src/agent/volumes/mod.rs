@@ -73,12 +73,14 @@ pub(crate) async fn set_up(
             Place::Ready(path) => path,
             Place::Payload(path) => {
                 let payload = payload::payload(context, pod, volume, addresses).await.map_err(fail)?;
-                publish(&path, &payload.files, fs_group(pod)).map_err(|e| fail(format!("{}: {e}", path.display())))?;
+                publish(&path, &payload.files, fs_group(pod))
+                    .map_err(|e| fail(format!("{}: {e}", path.display())))?;
                 refresh = [refresh, payload.refresh].into_iter().flatten().min();
                 path
             }
             Place::Directory { path, tmpfs } => {
-                empty_dir(&path, tmpfs.as_deref(), fs_group(pod)).map_err(|e| fail(format!("{}: {e}", path.display())))?;
+                empty_dir(&path, tmpfs.as_deref(), fs_group(pod))
+                    .map_err(|e| fail(format!("{}: {e}", path.display())))?;
                 path
             }
         };
@@ -103,7 +105,8 @@ fn place(volume: &Volume, dirs: &Directories) -> Result<Place, String> {
     if let Some(empty) = &volume.empty_dir {
         let memory = empty.medium.as_deref() == Some("Memory");
         let limit = empty.size_limit.as_ref().and_then(|q| quantity::units(&q.0)).filter(|n| *n > 0);
-        let options = memory.then(|| limit.map_or_else(|| "mode=0777".to_owned(), |n| format!("mode=0777,size={n}")));
+        let options =
+            memory.then(|| limit.map_or_else(|| "mode=0777".to_owned(), |n| format!("mode=0777,size={n}")));
         return Ok(Place::Directory { path: dirs.volume(name, memory), tmpfs: options });
     }
     if volume.secret.is_some() || volume.projected.is_some() || volume.downward_api.is_some() {
@@ -178,7 +181,9 @@ pub(crate) fn tear_down(dirs: &Directories) -> std::io::Result<()> {
     for base in [&dirs.run, &dirs.data] {
         if let Ok(volumes) = std::fs::read_dir(base.join("volumes")) {
             for volume in volumes.flatten().map(|e| e.path()).filter(|p| p.is_dir() && is_mount_point(p)) {
-                result = result.and(rustix::mount::unmount(&volume, rustix::mount::UnmountFlags::DETACH).map_err(Into::into));
+                result = result.and(
+                    rustix::mount::unmount(&volume, rustix::mount::UnmountFlags::DETACH).map_err(Into::into),
+                );
             }
         }
         if result.is_ok() && base.exists() {
@@ -224,7 +229,9 @@ mod tests {
             Ok(Place::Directory { path: memory.clone(), tmpfs: Some("mode=0777,size=1048576".into()) })
         );
         assert_eq!(at(json!({"configMap": {"name": "c"}})), Ok(Place::Payload(disk)));
-        for source in [json!({"secret": {"secretName": "s"}}), json!({"projected": {}}), json!({"downwardAPI": {}})] {
+        for source in
+            [json!({"secret": {"secretName": "s"}}), json!({"projected": {}}), json!({"downwardAPI": {}})]
+        {
             assert_eq!(at(source), Ok(Place::Payload(memory.clone())));
         }
         assert!(at(json!({"persistentVolumeClaim": {"claimName": "x"}})).is_err());

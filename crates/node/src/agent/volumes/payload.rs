@@ -95,7 +95,12 @@ impl Collect<'_> {
         self.pod.metadata.namespace.as_deref().unwrap_or("default")
     }
 
-    async fn config_map(&mut self, name: &str, items: Option<&[KeyToPath]>, optional: Option<bool>) -> Result<(), String> {
+    async fn config_map(
+        &mut self,
+        name: &str,
+        items: Option<&[KeyToPath]>,
+        optional: Option<bool>,
+    ) -> Result<(), String> {
         // The CA does not change while the cluster lives: no need to look every minute.
         if name != "kube-root-ca.crt" {
             self.refresh_at(soon());
@@ -104,7 +109,12 @@ impl Collect<'_> {
         self.take("configmap", name, data, items, optional)
     }
 
-    async fn secret(&mut self, name: &str, items: Option<&[KeyToPath]>, optional: Option<bool>) -> Result<(), String> {
+    async fn secret(
+        &mut self,
+        name: &str,
+        items: Option<&[KeyToPath]>,
+        optional: Option<bool>,
+    ) -> Result<(), String> {
         self.refresh_at(soon());
         let data = self.context.secret(self.namespace(), name).await?;
         self.take("secret", name, data, items, optional)
@@ -125,7 +135,9 @@ impl Collect<'_> {
         match items.filter(|i| !i.is_empty()) {
             None => {
                 let mode = self.bits(None);
-                self.out.files.extend(data.into_iter().map(|(k, bytes)| (k, File { bytes, mode, owner: None })));
+                self.out
+                    .files
+                    .extend(data.into_iter().map(|(k, bytes)| (k, File { bytes, mode, owner: None })));
             }
             Some(items) => {
                 for item in items {

@@ -39,7 +39,9 @@ impl Filter {
 
     fn line(&mut self, line: &[u8], out: &mut Vec<u8>) {
         let mut words = line.splitn(4, |b| *b == b' ');
-        let (Some(time), Some(_stream), Some(tag)) = (words.next(), words.next(), words.next()) else { return };
+        let (Some(time), Some(_stream), Some(tag)) = (words.next(), words.next(), words.next()) else {
+            return;
+        };
         let text = words.next().unwrap_or_default();
         let continued = std::mem::replace(&mut self.partial, tag.first() == Some(&b'P'));
         if !continued {

@@ -39,16 +39,17 @@ impl Options {
         let pairs = query::pairs(text);
         let number = |name: &str| match query::first(&pairs, name).filter(|v| !v.is_empty()) {
             None => Ok(None),
-            Some(value) => value
-                .parse::<u64>()
-                .map(Some)
-                .map_err(|_| Failure::bad_request(format!("invalid value {value:?} of {name}: must be a number ≥ 0"))),
+            Some(value) => value.parse::<u64>().map(Some).map_err(|_| {
+                Failure::bad_request(format!("invalid value {value:?} of {name}: must be a number ≥ 0"))
+            }),
         };
         let ago = number("sinceSeconds")?.and_then(|s| i64::try_from(s).ok());
         let since_time = match query::first(&pairs, "sinceTime").filter(|v| !v.is_empty()) {
             None => None,
             Some(value) => Some(
-                value.parse::<Timestamp>().map_err(|e| Failure::bad_request(format!("invalid sinceTime {value:?}: {e}")))?,
+                value
+                    .parse::<Timestamp>()
+                    .map_err(|e| Failure::bad_request(format!("invalid sinceTime {value:?}: {e}")))?,
             ),
         };
         Ok(Self {
@@ -98,7 +99,8 @@ pub(super) async fn serve(
             let _ = sender.send(Err(error)).await;
         }
     });
-    let parts = futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
+    let parts =
+        futures::stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver)));
     Ok(answer::stream(parts))
 }
 
@@ -115,7 +117,8 @@ async fn send(
     let mut filter = Filter::new(options.timestamps, options.since, options.limit_bytes);
     loop {
         // Asked before reading: what the container wrote before it ended is read.
-        let runs = matches!(context.runtime.status(id).await, Ok(Some(s)) if s.state != ContainerState::Exited);
+        let runs =
+            matches!(context.runtime.status(id).await, Ok(Some(s)) if s.state != ContainerState::Exited);
         while let Some(lines) = reader.read()? {
             let text = filter.take(&lines);
             if !text.is_empty() && to.send(Ok(Bytes::from(text))).await.is_err() {
@@ -169,9 +172,17 @@ mod tests {
     #[test]
     fn options() {
         let now = Timestamp::from_second(1000).unwrap();
-        let got = Options::parse("follow=true&tailLines=5&timestamps=true&sinceSeconds=10&limitBytes=7", now).unwrap();
+        let got = Options::parse("follow=true&tailLines=5&timestamps=true&sinceSeconds=10&limitBytes=7", now)
+            .unwrap();
         let since = Timestamp::from_second(990).ok();
-        let wanted = Options { follow: true, previous: false, timestamps: true, tail: Some(5), limit_bytes: Some(7), since };
+        let wanted = Options {
+            follow: true,
+            previous: false,
+            timestamps: true,
+            tail: Some(5),
+            limit_bytes: Some(7),
+            since,
+        };
         assert_eq!(got, wanted);
         let got = Options::parse("sinceTime=1970-01-01T00:00:05Z&previous=true", now).unwrap();
         assert_eq!((got.since, got.previous), (Timestamp::from_second(5).ok(), true));

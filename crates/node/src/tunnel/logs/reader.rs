@@ -129,9 +129,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("0.log");
         std::fs::write(&path, "a\nb\nc\n").unwrap();
-        for (tail, wanted) in
-            [(None, "a\nb\nc\n"), (Some(0), ""), (Some(1), "c\n"), (Some(2), "b\nc\n"), (Some(3), "a\nb\nc\n"), (Some(9), "a\nb\nc\n")]
-        {
+        for (tail, wanted) in [
+            (None, "a\nb\nc\n"),
+            (Some(0), ""),
+            (Some(1), "c\n"),
+            (Some(2), "b\nc\n"),
+            (Some(3), "a\nb\nc\n"),
+            (Some(9), "a\nb\nc\n"),
+        ] {
             assert_eq!(all(&mut Reader::open(&path, tail).unwrap()), wanted, "{tail:?}");
         }
         let long: String = (0..20_000).map(|i| format!("line {i}\n")).collect();

@@ -33,7 +33,10 @@ impl Watch {
     }
 }
 
-#[allow(unsafe_code, reason = "tokio asks for the promise that the descriptor stays open while it is registered")]
+#[allow(
+    unsafe_code,
+    reason = "tokio asks for the promise that the descriptor stays open while it is registered"
+)]
 fn register(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor is owned by what is registered, and closed after it.
     unsafe { AsyncFd::register(fd) }.map_err(Into::into)
