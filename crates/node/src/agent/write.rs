@@ -126,8 +126,8 @@ mod tests {
 
     #[test]
     fn a_foreign_condition_is_no_reason_to_write() {
-        let mut status = PodStatus::default();
-        status.conditions = Some(vec![PodCondition { type_: "x/gate".into(), ..Default::default() }]);
+        let gate = PodCondition { type_: "x/gate".into(), ..Default::default() };
+        let status = PodStatus { conditions: Some(vec![gate]), ..Default::default() };
         assert_eq!(
             own_part(&status),
             own_part(&PodStatus { conditions: Some(vec![]), ..Default::default() })

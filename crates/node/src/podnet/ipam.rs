@@ -1,6 +1,7 @@
 //! Which Pod has which address of the node's range. Pure.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
@@ -95,8 +96,8 @@ impl Ipam {
             let offset = FIRST + (self.next - FIRST + step) % count;
             let Ok(offset32) = u32::try_from(offset) else { break };
             let address = Ipv4Addr::from(u32::from(self.cidr.base) + offset32);
-            if !self.taken.contains_key(&address) {
-                self.taken.insert(address, uid.to_owned());
+            if let Entry::Vacant(free) = self.taken.entry(address) {
+                free.insert(uid.to_owned());
                 self.next = offset + 1;
                 return Ok(address);
             }
