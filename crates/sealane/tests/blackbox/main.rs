@@ -1,6 +1,8 @@
 //! Black-box tests: the built binary and the real kubectl, nothing of the implementation. They need root, and send traffic only to
 //! 127.0.0.1; everything else is asked from inside a Pod.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+
 mod harness;
 mod refusals;
 mod remains;
