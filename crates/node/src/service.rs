@@ -73,9 +73,7 @@ pub async fn run_with(
     runtime: Arc<dyn Runtime>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
-    for dir in [&config.run_dir, &config.data_dir] {
-        std::fs::create_dir_all(dir).map_err(|source| Error::Directory { path: dir.clone(), source })?;
-    }
+    make_directories(&config)?;
     let images = ImageStore::open(&config.images_dir)?;
     let facts = Facts::gather(&config);
     let recorder = Recorder::start(client.clone(), &config.node_name);
@@ -84,23 +82,18 @@ pub async fn run_with(
     let (beats, beat) = watch::channel(Beat::default());
     let mut nodes = Nodes::start(&config, client.clone(), &shutdown);
     // A node that comes back has its range already: then it need not say that it is not ready.
-    let known = nodes.known_range().await;
-    let network = match known {
+    let mut network = match nodes.known_range().await {
         Some(range) => Some(open_network(&config, range, &beats).await?),
         None => None,
     };
     let heart = registration::run(config.clone(), facts.clone(), client.clone(), beat, shutdown.clone());
-    let heart = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(heart));
-    let network = match network {
-        Some(network) => network,
-        None => {
-            let range = tokio::select! {
-                range = nodes.range() => range,
-                () = shutdown.cancelled() => return Ok(()),
-            };
-            open_network(&config, range, &beats).await?
-        }
-    };
+    let _heart = tokio_util::task::AbortOnDropHandle::new(tokio::spawn(heart));
+    if network.is_none() {
+        let range = shutdown.run_until_cancelled(nodes.range()).await;
+        let Some(range) = range else { return Ok(()) };
+        network = Some(open_network(&config, range, &beats).await?);
+    }
+    let Some(network) = network else { return Ok(()) };
     let context = Arc::new(Context {
         host_resolv: host_resolv(&config),
         allocatable: facts.allocatable(),
@@ -120,7 +113,13 @@ pub async fn run_with(
         () = tunnel::run(context, shutdown.clone()) => {}
         () = routes => {}
     }
-    drop(heart);
+    Ok(())
+}
+
+fn make_directories(config: &Config) -> Result<(), Error> {
+    for dir in [&config.run_dir, &config.data_dir] {
+        std::fs::create_dir_all(dir).map_err(|source| Error::Directory { path: dir.clone(), source })?;
+    }
     Ok(())
 }
 
@@ -250,7 +249,7 @@ impl Nodes {
 }
 
 /// Removes what a node's agent leaves in the kernel and in `run_dir`, after its Pods' shims have ended: pinned network
-/// namespaces (their links go with them) and mounts of volumes. Goes on after a failure and returns the first one.
+/// namespaces (their links go with them) and mounts of volumes. What Pods have on disk stays. Goes on after a failure and returns the first one.
 ///
 /// # Errors
 /// When something cannot be unmounted or removed.

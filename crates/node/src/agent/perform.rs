@@ -13,7 +13,7 @@ use super::plan::Action;
 use super::probe::check::Target;
 use super::setup;
 use super::start::{self, StartFailure};
-use super::state::{Sandbox, containers, terminating};
+use super::state::{Sandbox, containers};
 use super::status::container::pod_text;
 use super::worker::{Message, Worker};
 use crate::runtime::{ContainerId, ContainerState, ContainerStatus};
@@ -226,15 +226,5 @@ async fn delete(context: &Context, pod: &Pod) -> Result<(), String> {
         // Gone already, or another Pod has its name by now.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         Err(error) => Err(super::context::text(&error)),
-    }
-}
-
-impl Worker {
-    /// What termination changes at once: only readiness is of interest from now on.
-    pub(super) fn drop_probes_of_the_dying(&mut self) {
-        use super::probe::ProbeKind;
-        if terminating(&self.pod, &self.state) {
-            self.probes.retain(|(_, kind), _| *kind == ProbeKind::Readiness);
-        }
     }
 }

@@ -125,13 +125,7 @@ impl Lab {
         wanted: impl Fn(Option<&Value>) -> bool,
     ) -> Option<Value>
     where
-        K: kube::Resource<DynamicType = ()>
-            + Clone
-            + std::fmt::Debug
-            + Send
-            + 'static
-            + serde::de::DeserializeOwned
-            + serde::Serialize,
+        K: kube::Resource<DynamicType = ()>,
     {
         let resource = kube::api::ApiResource::erase::<K>(&());
         let api: Api<kube::api::DynamicObject> = match namespace {

@@ -45,13 +45,10 @@ fn a_pod_runs_is_ready_and_goes_without_a_trace() {
         assert_eq!(started.args, ["10.96.0.1", "$(NO)"]);
         let mount =
             |path: &str| started.mounts.iter().find(|m| m.container_path.to_string_lossy() == path).cloned();
-        let resolv = std::fs::read_to_string(mount("/etc/resolv.conf").unwrap().host_path).unwrap();
-        assert!(
-            resolv.starts_with("search default.svc.cluster.local svc.cluster.local cluster.local\n"),
-            "{resolv}"
-        );
-        let hosts = std::fs::read_to_string(mount("/etc/hosts").unwrap().host_path).unwrap();
-        assert!(hosts.contains("10.244.0.2\tp\n"), "{hosts}");
+        let read = |path: &str| std::fs::read_to_string(mount(path).unwrap().host_path).unwrap();
+        let searches = "search default.svc.cluster.local svc.cluster.local cluster.local\n";
+        assert!(read("/etc/resolv.conf").starts_with(searches));
+        assert!(read("/etc/hosts").contains("10.244.0.2\tp\n"));
         lab.until_event("p", "Started container web").await;
         let events = lab.events("p").await;
         let text = "Pulled Container image \"localhost/hello\" already present on machine";
@@ -158,7 +155,7 @@ fn after_a_machine_restart_containers_start_again_with_one_more_restart() {
         lab.until_pod("p", is_ready).await;
         lab.stop().await;
         lab.runtime.crash();
-        crate::teardown(&dir.join("run"), &dir.join("none")).unwrap();
+        crate::teardown(&dir.join("run"), &dir.join("data")).unwrap();
         lab.start().await;
         let pod = lab.until_pod("p", |p| is_ready(p) && container(p)["restartCount"] == 1).await;
         assert_eq!(container(&pod)["lastState"]["terminated"]["reason"], "ContainerStatusUnknown");

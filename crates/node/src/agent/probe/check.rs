@@ -7,10 +7,10 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, ExecAction, HTTPGetAction, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 
-use crate::runtime::{ContainerId, Exec, ExecConfig, Runtime};
+use super::command;
+use crate::runtime::{ContainerId, Runtime};
 
 /// What is checked, with everything that it needs.
 #[derive(Debug, Clone)]
@@ -34,9 +34,6 @@ pub(crate) enum Check {
     Exec(ExecAction),
 }
 
-/// Output of a failed command that an event shows.
-const MAX_OUTPUT: u64 = 10 * 1024;
-
 impl Check {
     /// Runs the check.
     ///
@@ -52,7 +49,7 @@ impl Check {
             match self {
                 Self::Http(action) => http_get(action, target).await,
                 Self::Tcp(action) => tcp(action, target).await,
-                Self::Exec(action) => exec(action, target, runtime).await,
+                Self::Exec(action) => command::run(action, &target.id, runtime).await,
             }
         };
         match tokio::time::timeout(limit, work).await {
@@ -184,52 +181,11 @@ fn request(
     request.body(Empty::new())
 }
 
-async fn exec(action: &ExecAction, target: &Target, runtime: &dyn Runtime) -> Result<(), String> {
-    let config = ExecConfig {
-        command: action.command.clone().unwrap_or_default(),
-        stdout: true,
-        stderr: true,
-        ..Default::default()
-    };
-    let exec = runtime.exec(&target.id, config).await.map_err(|e| e.to_string())?;
-    let mut exec = Killed(Some(exec));
-    let Some(running) = exec.0.as_mut() else { return Ok(()) };
-    let (out, err) = tokio::join!(read(running.streams.stdout.take()), read(running.streams.stderr.take()));
-    let status = running.wait().await.map_err(|e| e.to_string())?;
-    exec.0 = None;
-    if status.exit_code == 0 { Ok(()) } else { Err(format!("{out}{err}")) }
-}
-
-/// A command that is killed when nobody waits for it any more.
-struct Killed(Option<Exec>);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        if let Some(exec) = self.0.take() {
-            let killing = (exec.kill)();
-            tokio::spawn(async move {
-                if let Err(error) = killing.await {
-                    tracing::debug!(%error, "cannot kill the command of a probe");
-                }
-            });
-        }
-    }
-}
-
-async fn read(stream: Option<Box<dyn tokio::io::AsyncRead + Send + Unpin>>) -> String {
-    let Some(mut stream) = stream else { return String::new() };
-    let mut bytes = Vec::new();
-    let _ = (&mut stream).take(MAX_OUTPUT).read_to_end(&mut bytes).await;
-    // The rest is drained, or the command would block on a full pipe.
-    let _ = tokio::io::copy(&mut stream, &mut tokio::io::sink()).await;
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     fn target() -> Target {
         Target {

@@ -1,6 +1,7 @@
 //! Probes: when they run and what their results mean. The state machine here is pure; `check` does the I/O.
 
 pub(super) mod check;
+mod command;
 pub(super) mod worker;
 
 use std::time::Duration;

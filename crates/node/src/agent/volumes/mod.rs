@@ -179,13 +179,7 @@ pub(crate) fn fs_group(pod: &Pod) -> Option<u32> {
 pub(crate) fn tear_down(dirs: &Directories) -> std::io::Result<()> {
     let mut result = Ok(());
     for base in [&dirs.run, &dirs.data] {
-        if let Ok(volumes) = std::fs::read_dir(base.join("volumes")) {
-            for volume in volumes.flatten().map(|e| e.path()).filter(|p| p.is_dir() && is_mount_point(p)) {
-                result = result.and(
-                    rustix::mount::unmount(&volume, rustix::mount::UnmountFlags::DETACH).map_err(Into::into),
-                );
-            }
-        }
+        result = result.and(unmount_volumes(base));
         if result.is_ok() && base.exists() {
             result = std::fs::remove_dir_all(base);
         }
@@ -193,7 +187,19 @@ pub(crate) fn tear_down(dirs: &Directories) -> std::io::Result<()> {
     result
 }
 
-/// Unmounts and removes the directories of all Pods of a node, as `sealane down` needs it.
+/// Unmounts every volume in the directory of a Pod; no error if there is none.
+fn unmount_volumes(pod: &Path) -> std::io::Result<()> {
+    use rustix::mount::{UnmountFlags, unmount};
+    let mut result = Ok(());
+    let volumes = std::fs::read_dir(pod.join("volumes")).into_iter().flatten().flatten().map(|e| e.path());
+    for volume in volumes.filter(|p| p.is_dir() && is_mount_point(p)) {
+        result = result.and(unmount(&volume, UnmountFlags::DETACH).map_err(Into::into));
+    }
+    result
+}
+
+/// Unmounts the volumes of all Pods of a node and removes what they have in memory, as `sealane down` needs it. What is
+/// on disk stays, as over a machine's restart.
 ///
 /// # Errors
 /// The first mount or directory that cannot be removed.
@@ -201,9 +207,12 @@ pub(crate) fn tear_down_all(run_dir: &Path, data_dir: &Path) -> std::io::Result<
     let mut result = Ok(());
     for base in [run_dir, data_dir] {
         for pod in std::fs::read_dir(base.join("pods")).into_iter().flatten().flatten() {
-            let only = pod.path();
-            result = result.and(tear_down(&Directories { data: only.clone(), run: only }));
+            result = result.and(unmount_volumes(&pod.path()));
         }
+    }
+    let pods = run_dir.join("pods");
+    if result.is_ok() && pods.exists() {
+        result = std::fs::remove_dir_all(pods);
     }
     result
 }

@@ -57,11 +57,7 @@ pub(super) async fn payload(
             }
             if let Some(s) = &part.service_account_token {
                 let (text, refresh) = token::token(context, pod, &volume.name, s).await?;
-                let owner = run_as_user(pod);
-                // Only its user may read a token, or all if no single user is known to run the containers.
-                let mode = if owner.is_some() { 0o600 } else { collect.bits(None) };
-                collect.out.files.insert(s.path.clone(), File { bytes: text.into_bytes(), mode, owner });
-                collect.refresh_at(refresh);
+                collect.token(&s.path, text, refresh);
             }
         }
     }
@@ -89,6 +85,14 @@ impl Collect<'_> {
 
     fn bits(&self, mode: Option<i32>) -> u32 {
         u32::try_from(mode.unwrap_or(self.mode)).unwrap_or(0o644) & 0o777
+    }
+
+    /// Only its user may read a token, or all if no single user is known to run the containers.
+    fn token(&mut self, path: &str, text: String, refresh: Timestamp) {
+        let owner = run_as_user(self.pod);
+        let mode = if owner.is_some() { 0o600 } else { self.bits(None) };
+        self.out.files.insert(path.to_owned(), File { bytes: text.into_bytes(), mode, owner });
+        self.refresh_at(refresh);
     }
 
     fn namespace(&self) -> &str {
