@@ -7,9 +7,10 @@ use http_body_util::{BodyExt, Empty};
 use hyper_util::rt::TokioIo;
 use k8s_openapi::api::core::v1::{Container, ExecAction, HTTPGetAction, TCPSocketAction};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
-use super::command;
+use super::{command, https};
 use crate::runtime::{ContainerId, Runtime};
 
 /// What is checked, with everything that it needs.
@@ -130,32 +131,44 @@ fn dial_error(address: SocketAddr, error: &std::io::Error) -> String {
 
 async fn http_get(action: &HTTPGetAction, target: &Target) -> Result<(), String> {
     let (url, address) = url(action, target)?;
-    if url.starts_with("https") {
-        return Err(format!("Get \"{url}\": the HTTPS scheme is not supported yet"));
-    }
     let fail = |why: String| format!("Get \"{url}\": {why}");
     let stream = TcpStream::connect(address).await.map_err(|e| fail(dial_error(address, &e)))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| fail(e.to_string()))?;
     let request = request(action, &url, address).map_err(|e| fail(e.to_string()))?;
+    let status = if url.starts_with("https") {
+        let stream = https::connect(stream).await.map_err(|e| fail(e.to_string()))?;
+        ask(stream, request).await
+    } else {
+        ask(stream, request).await
+    };
+    match status.map_err(|e| fail(e.to_string()))?.as_u16() {
+        200..400 => Ok(()),
+        code => Err(format!("HTTP probe failed with statuscode: {code}")),
+    }
+}
+
+/// Sends one request and returns the answer's status.
+async fn ask<S>(
+    stream: S,
+    request: hyper::Request<Empty<bytes::Bytes>>,
+) -> Result<http::StatusCode, hyper::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let answer = async {
-        let response = sender.send_request(request).await.map_err(|e| fail(e.to_string()))?;
+        let response = sender.send_request(request).await?;
         let status = response.status();
         // The body is read so that the application sees a client that behaves; 10 KiB are enough.
         let _ = http_body_util::Limited::new(response.into_body(), 10 * 1024).collect().await;
-        Ok::<_, String>(status)
+        Ok(status)
     };
     let (mut answer, mut connection) = (std::pin::pin!(answer), std::pin::pin!(connection));
     let mut closed = false;
-    let status = loop {
+    loop {
         tokio::select! {
-            status = &mut answer => break status,
+            status = &mut answer => return status,
             _ = &mut connection, if !closed => closed = true,
         }
-    };
-    match status?.as_u16() {
-        200..400 => Ok(()),
-        code => Err(format!("HTTP probe failed with statuscode: {code}")),
     }
 }
 
@@ -244,6 +257,30 @@ mod tests {
         assert_eq!(result, Ok(()));
         let (result, _) = probe_answering("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n").await;
         assert_eq!(result, Err("HTTP probe failed with statuscode: 503".into()));
+    }
+
+    #[tokio::test]
+    async fn https_takes_any_certificate() {
+        let made = rcgen::generate_simple_self_signed(vec!["elsewhere.example".into()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(tls));
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+            stream.read(&mut [0; 4096]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            stream.flush().await.unwrap();
+        });
+        let action: HTTPGetAction = serde_json::from_value(json!({"port": port, "scheme": "HTTPS"})).unwrap();
+        assert_eq!(http_get(&action, &target()).await, Ok(()));
     }
 
     #[tokio::test]
