@@ -275,7 +275,7 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         tokio::spawn(async move {
             let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
-            stream.read(&mut [0; 4096]).await.unwrap();
+            assert!(stream.read(&mut [0; 4096]).await.unwrap() > 0);
             stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
             stream.flush().await.unwrap();
         });
