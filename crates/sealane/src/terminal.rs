@@ -5,12 +5,12 @@
     reason = "this is the one place that speaks to the terminal"
 )]
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::time::Instant;
 
-/// Prints one line of a command's result.
+/// Prints one line of a command's result. A reader that has gone away (`sealane up | head`) is no reason to stop.
 pub(crate) fn line(text: &str) {
-    println!("{text}");
+    let _ = writeln!(std::io::stdout(), "{text}");
 }
 
 /// Prints a command's error with all its causes in one sentence.
@@ -46,7 +46,7 @@ impl Steps {
         let took = self.last.elapsed().as_millis();
         self.last = Instant::now();
         let tick = if self.color { "\u{1b}[32m✓\u{1b}[0m" } else { "✓" };
-        println!("  {tick} {text} ({took} ms)");
+        line(&format!("  {tick} {text} ({took} ms)"));
     }
 
     /// Milliseconds since the command began.
@@ -64,7 +64,7 @@ pub(crate) fn table(header: &[&str], rows: &[Vec<String>]) {
     let widths: Vec<usize> = (0..header.len()).map(width).collect();
     let print = |cells: &[&str]| {
         let padded: Vec<String> = cells.iter().zip(&widths).map(|(c, w)| format!("{c:w$}")).collect();
-        println!("{}", padded.join("   ").trim_end());
+        line(padded.join("   ").trim_end());
     };
     print(header);
     for row in rows {
