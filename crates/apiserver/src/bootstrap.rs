@@ -3,11 +3,14 @@
 
 use crate::ApiServer;
 use crate::kinds::{self, Kind};
-use crate::registry::Location;
+use crate::managed::Writer;
+use crate::registry::{Location, Tracking};
 use crate::status::ApiError;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
+/// Who manages what a cluster starts with.
+const MANAGER: &str = "kube-apiserver";
 const NAMESPACES: &[&str] = &["default", "kube-system", "kube-public", "kube-node-lease"];
 
 impl ApiServer {
@@ -40,7 +43,8 @@ impl ApiServer {
             return Ok(());
         }
         let at = Location { name: "", ..at };
-        match self.registry.create(&at, object, false).await {
+        let writer = Writer { manager: MANAGER.to_owned(), subresource: "", kind, version: at.version };
+        match self.registry.create(&at, object, Tracking::Update(&writer), false).await {
             Ok(_) => Ok(()),
             Err(e) if e.reason == "AlreadyExists" => Ok(()),
             Err(e) => Err(e),

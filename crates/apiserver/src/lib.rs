@@ -13,6 +13,7 @@ pub mod codec;
 mod discovery;
 mod http;
 pub mod kinds;
+mod managed;
 pub mod openapi;
 pub mod patch;
 mod registry;

@@ -24,6 +24,7 @@ const LEAVES: [(&str, &str); 6] = [
 /// The table of types.
 pub(super) fn types(types: &Types, messages: &Messages, pointers: &str) -> Result<String, String> {
     let pointers = read_pointers(pointers);
+    let keys = map_keys(types);
     let mut out = HEAD.to_owned();
     let mut hidden = BTreeMap::new();
     for (name, schema) in types.iter().filter(|(n, _)| leaf(n).is_none()) {
@@ -37,7 +38,15 @@ pub(super) fn types(types: &Types, messages: &Messages, pointers: &str) -> Resul
             let number = numbers.get(fold(field).as_str()).copied().unwrap_or(0);
             let _ = write!(out, " {field} {number} {}", shape(property)?);
             let set = pointers.get(name.as_str()).is_some_and(|p| p.contains(field.as_str()));
-            let _ = writeln!(out, "{}", field_attributes(property, set, required.contains(&field.as_str())));
+            let _ = write!(out, "{}", field_attributes(property, set, required.contains(&field.as_str())));
+            // a key that is left out stands for its default
+            let default =
+                fields.iter().flat_map(|f| f.iter()).find(|f| f.name == fold(field)).map(|f| &f.default);
+            if let Some(default) = default.filter(|d| !d.is_empty() && keys.contains(&(name.as_str(), field)))
+            {
+                let _ = write!(out, " default={default}");
+            }
+            out.push('\n');
         }
         for (number, inlined, inner) in inlined(name, fields, &properties, messages) {
             let target =
@@ -84,6 +93,17 @@ pub(super) fn descriptions(types: &Types) -> String {
 fn text(schema: &Value) -> &Value {
     static EMPTY: Value = Value::String(String::new());
     schema.get("description").unwrap_or(&EMPTY)
+}
+
+/// The fields by which the elements of a list are told apart in server-side apply: (element type, field).
+fn map_keys(types: &Types) -> BTreeSet<(&str, &str)> {
+    let properties = types.values().flat_map(|t| t["properties"].as_object().into_iter().flatten());
+    properties
+        .filter_map(|(_, list)| Some((short(list["items"]["$ref"].as_str()?), list)))
+        .flat_map(|(element, list)| {
+            strings(&list["x-kubernetes-list-map-keys"]).into_iter().map(move |key| (element, key))
+        })
+        .collect()
 }
 
 fn leaf(name: &str) -> Option<&'static str> {

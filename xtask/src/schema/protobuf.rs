@@ -11,6 +11,8 @@ pub(super) struct Field {
     pub(super) number: u32,
     /// The last segment of the Rust type, for messages; folded like the name.
     pub(super) message: String,
+    /// The value that Go's `+default=` marker gives it, or the empty string.
+    pub(super) default: String,
 }
 
 /// Messages by `PACKAGE.NAME`, all folded (`core.v1.serviceport`).
@@ -44,14 +46,18 @@ fn parse(path: &Path, package: &str, messages: &mut Messages) -> Result<(), Stri
     let text = fs::read_to_string(path).map_err(|e| format!("cannot read {}: {e}", path.display()))?;
     let mut message = String::new();
     let mut number = None;
+    let mut default = String::new();
     let mut lines = text.lines().map(str::trim);
     while let Some(line) = lines.next() {
         if let Some(name) = line.strip_prefix("pub struct ") {
             let name = name.trim_end_matches(['{', '}', ' ']);
             message = format!("{package}.{}", fold(name));
+            default.clear();
             messages.entry(message.clone()).or_default();
         } else if line.starts_with("#[prost(") {
             number = tag(line);
+        } else if let Some(value) = line.strip_prefix("/// +default=") {
+            default = value.trim_matches('"').to_owned();
         } else if let (Some(rest), Some(tag)) = (line.strip_prefix("pub "), number) {
             number = None;
             let mut declaration = rest.to_owned();
@@ -61,7 +67,9 @@ fn parse(path: &Path, package: &str, messages: &mut Messages) -> Result<(), Stri
             }
             let Some((name, rust_type)) = declaration.split_once(':') else { continue };
             let name = name.strip_prefix("r#").unwrap_or(name);
-            let field = Field { name: fold(name), number: tag, message: last_segment(rust_type) };
+            let message_type = last_segment(rust_type);
+            let default = std::mem::take(&mut default);
+            let field = Field { name: fold(name), number: tag, message: message_type, default };
             messages.entry(message.clone()).or_default().push(field);
         }
     }

@@ -67,6 +67,24 @@ pub fn decode(
     Ok(Decoded { object, warnings })
 }
 
+/// Parses a configuration for server-side apply, YAML or JSON, and says which fields come twice.
+///
+/// # Errors
+/// 400 for a body that does not parse or is no object.
+pub(crate) fn parse_configuration(body: &[u8]) -> Result<(Value, Vec<String>), ApiError> {
+    // JSON is the form that clients send most, and cheaper to read
+    let parsed = json::from_json(body).or_else(|_| json::from_yaml(body));
+    let (object, duplicates) =
+        parsed.map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
+    if object.is_object() {
+        return Ok((object, duplicates));
+    }
+    let what = leaf::go_kind(&object);
+    Err(ApiError::bad_request(format!(
+        "error decoding patch: json: cannot unmarshal {what} into Go value of type map[string]interface {{}}"
+    )))
+}
+
 /// Checks the result of a patch without changing it: see [`conform`].
 ///
 /// # Errors

@@ -4,6 +4,7 @@ use super::path::Info;
 use super::{Peer, Request};
 use crate::ApiServer;
 use crate::auth::{Attributes, User};
+use crate::registry::Location;
 use crate::status::ApiError;
 use http::{HeaderMap, Method};
 use serde_json::json;
@@ -40,6 +41,20 @@ impl ApiServer {
             return Ok(());
         }
         self.check(&request.user, &attributes(request, info))
+    }
+
+    /// Refuses with 403 an apply that would create what the user may not create.
+    pub(super) fn may_create(&self, request: &Request, at: &Location<'_>) -> Result<(), ApiError> {
+        let attributes = Attributes {
+            verb: "create".to_owned(),
+            group: at.kind.group.to_owned(),
+            resource: at.kind.plural.to_owned(),
+            subresource: String::new(),
+            namespace: at.namespace.to_owned(),
+            name: at.name.to_owned(),
+            path: request.path.clone(),
+        };
+        self.check(&request.user, &attributes)
     }
 
     fn check(&self, user: &User, attributes: &Attributes) -> Result<(), ApiError> {

@@ -5,8 +5,8 @@
 //! | `serve.rs` | listens: TLS, HTTP/1.1 and HTTP/2, client certificates |
 //! | `client.rs` | the same without a socket, as a `kube::Client` |
 //! | `access.rs` | who asks, and whether they may |
-//! | `path.rs`, `query.rs`, `accept.rs` | what a request says |
-//! | `dispatch.rs`, `write.rs`, `list.rs`, `review.rs` | the verbs |
+//! | `path.rs`, `query.rs`, `options.rs`, `accept.rs` | what a request says |
+//! | `dispatch.rs`, `write.rs`, `patch.rs`, `list.rs`, `review.rs` | the verbs |
 //! | `answer.rs` | what an answer says |
 //!
 //! Invariants: every request gets an answer; every error answer is a `Status`; no handler's panic ends more than its
@@ -18,6 +18,8 @@ pub(crate) mod answer;
 mod client;
 mod dispatch;
 mod list;
+mod options;
+mod patch;
 mod path;
 mod query;
 mod review;

@@ -1,36 +1,18 @@
-//! POST, PUT, PATCH and DELETE.
+//! POST, PUT and DELETE.
 
 use super::Request;
 use super::accept::Wants;
 use super::answer::{self, Response};
 use super::dispatch::schema_of;
 use super::list::{list_options, represent};
+use super::options::{validation, writer};
 use crate::ApiServer;
 use crate::codec::{self, FieldValidation};
 use crate::kinds::{Kind, Subresource};
-use crate::patch;
-use crate::registry::{DeleteOptions, Deleted, Location, Registry, apply_scale, bind, scale_of};
+use crate::registry::{DeleteOptions, Deleted, Location, Registry, Tracking, apply_scale, bind, scale_of};
 use crate::status::ApiError;
 use crate::strategy::Part;
 use serde_json::{Value, json};
-use std::sync::Mutex;
-
-const APPLY: &str = "application/apply-patch";
-
-/// What to do about unknown fields; `Warn` unless the request says otherwise.
-fn validation(request: &Request) -> Result<FieldValidation, ApiError> {
-    match request.query.text("fieldValidation") {
-        "" | "Warn" => Ok(FieldValidation::Warn),
-        "Strict" => Ok(FieldValidation::Strict),
-        "Ignore" => Ok(FieldValidation::Ignore),
-        other => {
-            let why = "supported values: \"Ignore\", \"Strict\", \"Warn\"";
-            let kind = crate::FieldErrorKind::NotSupported;
-            let error = crate::FieldError::new(kind, "fieldValidation", &json!(other), why);
-            Err(ApiError::invalid("meta.k8s.io", "CreateOptions", "", &[error]))
-        }
-    }
-}
 
 /// The body as an object of the kind (or of what lies below it), and warnings about it.
 pub(super) fn decoded(
@@ -46,7 +28,7 @@ pub(super) fn decoded(
 }
 
 /// Whatever the schema says: an object is an object, and so is its metadata.
-fn check_shape(object: &Value) -> Result<(), ApiError> {
+pub(super) fn check_shape(object: &Value) -> Result<(), ApiError> {
     let metadata = &object["metadata"];
     if object.is_object() && (metadata.is_object() || metadata.is_null()) {
         return Ok(());
@@ -55,7 +37,7 @@ fn check_shape(object: &Value) -> Result<(), ApiError> {
 }
 
 /// Which part of the object a write below it changes.
-fn part_of(below: Option<Subresource>) -> Part {
+pub(super) fn part_of(below: Option<Subresource>) -> Part {
     match below {
         None => Part::Main,
         Some(Subresource::Status) => Part::Status,
@@ -81,12 +63,13 @@ impl ApiServer {
         let dry_run = request.query.dry_run()?;
         let (object, warnings) = decoded(request, at, None)?;
         self.admit(request, at, &object, None)?;
-        let created = self.registry.create(at, object, dry_run).await?;
+        let writer = writer(request, at, None, false)?;
+        let created = self.registry.create(at, object, Tracking::Update(&writer), dry_run).await?;
         Self::answer_object(request, at, 201, created, warnings)
     }
 
     /// Nobody grants what they do not have.
-    fn admit(
+    pub(super) fn admit(
         &self,
         request: &Request,
         at: &Location<'_>,
@@ -116,11 +99,13 @@ impl ApiServer {
                 Ok(body.clone())
             }
         };
-        let object = self.registry.update(at, part_of(below), &change, dry_run).await?;
+        let writer = writer(request, at, below, false)?;
+        let tracking = Tracking::Update(&writer);
+        let object = self.registry.update(at, part_of(below), &change, tracking, dry_run).await?;
         Self::answer_below(request, at, below, 200, object, warnings)
     }
 
-    fn answer_below(
+    pub(super) fn answer_below(
         request: &Request,
         at: &Location<'_>,
         below: Option<Subresource>,
@@ -137,45 +122,6 @@ impl ApiServer {
     pub(super) fn get_scale(&self, request: &Request, at: &Location<'_>) -> Result<Response, ApiError> {
         Wants::of(&request.headers).json()?;
         Ok(answer::value(200, &scale_of(&self.registry.get(at)?)))
-    }
-
-    pub(super) async fn patch(
-        &self,
-        request: &Request,
-        at: &Location<'_>,
-        below: Option<Subresource>,
-    ) -> Result<Response, ApiError> {
-        Wants::of(&request.headers).form()?;
-        let (dry_run, validation) = (request.query.dry_run()?, validation(request)?);
-        let warnings = Mutex::new(Vec::new());
-        let (group, version, kind) = schema_of(at.kind, at.version, below);
-        let patched = |old: &Value| -> Result<Value, ApiError> {
-            let mut new = patch::apply(request.content_type(), &group, &version, &kind, old, &request.body)?;
-            check_shape(&new)?;
-            let found = codec::conform(&group, &version, &kind, &mut new, validation)?;
-            check_shape(&new)?;
-            *warnings.lock().expect("no holder of this lock panics") = found;
-            Ok(new)
-        };
-        let change = |old: &Value| -> Result<Value, ApiError> {
-            if below == Some(Subresource::Scale) {
-                return apply_scale(old, &patched(&scale_of(old))?);
-            }
-            let new = patched(old)?;
-            self.admit(request, at, &new, Some(old))?;
-            Ok(new)
-        };
-        let result = self.registry.update(at, part_of(below), &change, dry_run).await;
-        let (code, object) = match result {
-            Err(e) if e.code == 404 && below.is_none() && request.content_type().starts_with(APPLY) => {
-                let object = patched(&blank(at))?;
-                self.admit(request, at, &object, None)?;
-                (201, self.registry.create(at, object, dry_run).await?)
-            }
-            result => (200, result?),
-        };
-        let warnings = warnings.into_inner().expect("no holder of this lock panics");
-        Self::answer_below(request, at, below, code, object, warnings)
     }
 
     pub(super) async fn delete(&self, request: &Request, at: &Location<'_>) -> Result<Response, ApiError> {
@@ -205,7 +151,8 @@ impl ApiServer {
     pub(super) async fn binding(&self, request: &Request, at: &Location<'_>) -> Result<Response, ApiError> {
         let (binding, warnings) = decoded(request, at, Some(Subresource::Binding))?;
         let dry_run = request.query.dry_run()?;
-        self.registry.update(at, Part::Other, &|pod| bind(at, pod, &binding), dry_run).await?;
+        let change = |pod: &Value| bind(at, pod, &binding);
+        self.registry.update(at, Part::Other, &change, Tracking::None, dry_run).await?;
         Ok(answer::warn(answer::value(201, &answer::success(&Value::Null)), &warnings))
     }
 
@@ -232,16 +179,6 @@ fn finalized(old: &Value, body: &Value) -> Value {
     };
     new["metadata"]["resourceVersion"] = body["metadata"]["resourceVersion"].clone();
     new
-}
-
-/// What an apply of an object that is not there is applied to.
-fn blank(at: &Location<'_>) -> Value {
-    let mut object = json!({"apiVersion": at.kind.api_version(at.version), "kind": at.kind.kind,
-        "metadata": {"name": at.name}});
-    if at.kind.namespaced {
-        object["metadata"]["namespace"] = json!(at.namespace);
-    }
-    object
 }
 
 fn delete_options(request: &Request, at: &Location<'_>) -> Result<DeleteOptions, ApiError> {

@@ -76,7 +76,7 @@ fn operation(kind: &Kind, group: &str, version: &str, action: &str, subresource:
     let body = schema(group, version, name);
     match action {
         "patch" => {
-            let types = patch::MEDIA_TYPES.into_iter().chain(["application/apply-patch+yaml"]);
+            let types = patch::MEDIA_TYPES.into_iter().chain([patch::APPLY]);
             let patch = schema("", "v1", "Patch");
             let content: Map<String, Value> =
                 types.map(|t| (t.to_owned(), json!({"schema": patch}))).collect();

@@ -12,8 +12,10 @@ use crate::schema;
 use crate::status::ApiError;
 use serde_json::{Value, json};
 
-/// The media types that [`apply`] accepts. Server-side apply (`application/apply-patch+yaml`) is a merge of another sort:
-/// it needs the field manager and gives conflicts, and will stand beside this function.
+/// Server-side apply, a merge of another sort: see `managed`.
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
+
+/// The media types that [`apply`] accepts.
 pub const MEDIA_TYPES: [&str; 3] =
     ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
 
@@ -39,6 +41,22 @@ pub fn apply(
         }
         _ => Err(unsupported_media_type(&MEDIA_TYPES)),
     }
+}
+
+/// Whether a body is a configuration for server-side apply.
+pub(crate) fn is_apply(content_type: &str) -> bool {
+    content_type.split(';').next().unwrap_or_default().trim() == APPLY
+}
+
+/// Whether a body is any patch.
+///
+/// # Errors
+/// 415.
+pub(crate) fn check_media_type(content_type: &str) -> Result<(), ApiError> {
+    let [json, merge, strategic] = MEDIA_TYPES;
+    let all = [json, merge, strategic, APPLY];
+    let given = content_type.split(';').next().unwrap_or_default().trim();
+    if all.contains(&given) { Ok(()) } else { Err(unsupported_media_type(&all)) }
 }
 
 fn parse(patch: &[u8]) -> Result<Value, ApiError> {

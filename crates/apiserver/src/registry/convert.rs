@@ -18,7 +18,7 @@ const EVENT_FIELDS: &[(&str, &str)] = &[
 ];
 
 /// A stored object as `version` of `kind` has it.
-pub(super) fn to_version(kind: &Kind, version: &str, object: &mut Value) {
+pub(crate) fn to_version(kind: &Kind, version: &str, object: &mut Value) {
     if kind.group != kind.storage_group {
         rename(object, EVENT_FIELDS.iter().copied());
     }
@@ -26,7 +26,7 @@ pub(super) fn to_version(kind: &Kind, version: &str, object: &mut Value) {
 }
 
 /// An object of `kind` as it is stored.
-pub(super) fn to_stored(kind: &Kind, object: &mut Value) {
+pub(crate) fn to_stored(kind: &Kind, object: &mut Value) {
     if kind.group != kind.storage_group {
         rename(object, EVENT_FIELDS.iter().map(|(core, new)| (*new, *core)));
     }

@@ -1,6 +1,6 @@
 //! Create, and the Binding of a Pod.
 
-use super::{ALLOCATE_ATTEMPTS, Location, Lost, Registry, contended, convert, key, meta, object};
+use super::{ALLOCATE_ATTEMPTS, Location, Lost, Registry, Tracking, contended, convert, key, meta, object};
 use crate::status::ApiError;
 use sealane_storage::{Condition, Key, Op};
 use serde_json::{Value, json};
@@ -20,6 +20,7 @@ impl Registry {
         &self,
         at: &Location<'_>,
         mut object: Value,
+        tracking: Tracking<'_>,
         dry_run: bool,
     ) -> Result<Value, ApiError> {
         self.fix_namespace(at, &mut object)?;
@@ -28,7 +29,7 @@ impl Registry {
         if generated {
             object::set_meta(&mut object, "name", json!(generated_name(&prefix)));
         }
-        let mut object = self.prepare(at, object)?;
+        let mut object = self.prepare(at, object, tracking)?;
         for attempt in 0..NAME_ATTEMPTS {
             match self.insert(at, &object, dry_run).await {
                 Err(e) if generated && e.reason == "AlreadyExists" && attempt + 1 < NAME_ATTEMPTS => {
@@ -61,24 +62,25 @@ impl Registry {
     }
 
     /// The object in its stored version, defaulted and found valid.
-    fn prepare(&self, at: &Location<'_>, mut object: Value) -> Result<Value, ApiError> {
+    fn prepare(
+        &self,
+        at: &Location<'_>,
+        mut object: Value,
+        tracking: Tracking<'_>,
+    ) -> Result<Value, ApiError> {
         if !object::meta(&object, "resourceVersion").is_empty() {
             return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
         }
         let strategy = Self::strategy(at.kind);
         convert::to_stored(at.kind, &mut object);
-        for field in [
-            "resourceVersion",
-            "deletionTimestamp",
-            "deletionGracePeriodSeconds",
-            "selfLink",
-            "managedFields",
-        ] {
+        let managers = object::take_meta(&mut object, "managedFields");
+        for field in ["resourceVersion", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"] {
             object::set_meta(&mut object, field, Value::Null);
         }
         object::set_meta(&mut object, "uid", json!(object::new_uid()));
         object::set_meta(&mut object, "creationTimestamp", json!(object::timestamp(jiff::Timestamp::now())));
         strategy.default(&mut object);
+        tracking.settle(at.kind, None, &mut object, managers);
         strategy.prepare_create(&mut object);
         let mut errors = meta::validate_create(at.kind, &object);
         errors.extend(strategy.validate(&object));

@@ -6,7 +6,7 @@
 //! Invariants: an object and its claims are one transaction; no object is made in a namespace that is not there; a
 //! write that changes nothing writes nothing.
 
-mod convert;
+pub(crate) mod convert;
 mod create;
 mod delete;
 pub(crate) mod key;
@@ -15,6 +15,7 @@ pub(crate) mod meta;
 pub(crate) mod object;
 mod scale;
 pub(crate) mod select;
+mod tracking;
 mod update;
 mod watch;
 
@@ -22,6 +23,7 @@ pub(crate) use create::bind;
 pub(crate) use delete::{DeleteOptions, Deleted};
 pub(crate) use list::{ListOptions, Page};
 pub(crate) use scale::{apply_scale, scale_of};
+pub(crate) use tracking::Tracking;
 pub(crate) use watch::{WatchEvent, WatchOptions, Watcher, bookmark};
 
 use crate::Config;

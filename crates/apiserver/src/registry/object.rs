@@ -128,6 +128,11 @@ pub(crate) fn set_meta(object: &mut Value, field: &str, value: Value) {
     }
 }
 
+/// Removes a field of `metadata` and returns it; null if there is none.
+pub(crate) fn take_meta(object: &mut Value, field: &str) -> Value {
+    object["metadata"].as_object_mut().and_then(|metadata| metadata.remove(field)).unwrap_or(Value::Null)
+}
+
 /// Whether the object is being deleted.
 pub(crate) fn is_deleting(object: &Value) -> bool {
     object["metadata"]["deletionTimestamp"].is_string()

@@ -1,6 +1,6 @@
 //! Update and patch: one loop under an optimistic lock.
 
-use super::{ALLOCATE_ATTEMPTS, Location, Lost, Registry, contended, convert, meta, object};
+use super::{ALLOCATE_ATTEMPTS, Location, Lost, Registry, Tracking, contended, convert, meta, object};
 use crate::status::ApiError;
 use crate::strategy::{Part, Strategy};
 use sealane_storage::{Condition, Op};
@@ -20,6 +20,7 @@ impl Registry {
         at: &Location<'_>,
         part: Part,
         change: Change<'_>,
+        tracking: Tracking<'_>,
         dry_run: bool,
     ) -> Result<Value, ApiError> {
         let mut attempt = 0;
@@ -31,7 +32,7 @@ impl Registry {
             let mut new = change(&shown)?;
             check_identity(at, &old, &new)?;
             convert::to_stored(at.kind, &mut new);
-            let mut new = prepare(at, &old, new, part)?;
+            let mut new = prepare(at, &old, new, part, tracking)?;
             let context = self.allocate_context(attempt, dry_run);
             let mut claims = Self::strategy(at.kind).allocate(&context, &mut new, Some(&old))?;
             let gone = goes_with_update(at, &new);
@@ -102,7 +103,14 @@ fn check_identity(at: &Location<'_>, old: &Value, new: &Value) -> Result<(), Api
 }
 
 /// Puts back what an update may not change, defaults and validates.
-fn prepare(at: &Location<'_>, old: &Value, new: Value, part: Part) -> Result<Value, ApiError> {
+fn prepare(
+    at: &Location<'_>,
+    old: &Value,
+    mut new: Value,
+    part: Part,
+    tracking: Tracking<'_>,
+) -> Result<Value, ApiError> {
+    let managers = object::take_meta(&mut new, "managedFields");
     let mut new = match part {
         Part::Status => with_status_of(old, &new),
         Part::Main | Part::Other => new,
@@ -118,7 +126,6 @@ fn prepare(at: &Location<'_>, old: &Value, new: Value, part: Part) -> Result<Val
         "generation",
         "generateName",
         "selfLink",
-        "managedFields",
     ] {
         object::set_meta(&mut new, field, old["metadata"][field].clone());
     }
@@ -126,6 +133,7 @@ fn prepare(at: &Location<'_>, old: &Value, new: Value, part: Part) -> Result<Val
         set_status(&mut new, old["status"].clone());
     }
     strategy.default(&mut new);
+    tracking.settle(at.kind, Some(old), &mut new, managers);
     strategy.prepare_update(&mut new, old, part);
     let mut errors = meta::validate(&new);
     errors.extend(new_finalizer_errors(old, &new));

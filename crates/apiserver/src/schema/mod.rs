@@ -3,7 +3,8 @@
 //! `types.txt` is written by `cargo xtask schema`. A line that does not start with a space names a type, with
 //! `gvk=GROUP/VERSION/KIND`, `atomic`, or `hidden` (a protobuf message that JSON does not have). The lines after it are its
 //! fields: name, protobuf number (0: none), shape, then `*` (a pointer: its zero means something), `!` (required),
-//! `patch=` and `key=` (strategic merge), `list=`, `keys=` and `map=` (server-side apply). A field called `~` is a message
+//! `patch=` and `key=` (strategic merge), `list=`, `keys=` and `map=` (server-side apply), `default=` (of a field that is a key
+//! of a list). A field called `~` is a message
 //! that Go embeds, so that its fields stand in the outer object's JSON.
 //!
 //! The table borrows its strings from the text and takes some 150 KB; it is made when first asked for.
@@ -69,6 +70,20 @@ pub(crate) struct PatchStrategy {
     pub(crate) replace: bool,
 }
 
+/// How server-side apply merges a list or an object (`x-kubernetes-list-type`, `x-kubernetes-map-type`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Topology {
+    /// Nothing is said: objects are merged field by field, lists are replaced.
+    #[default]
+    Unsaid,
+    /// Replaced as a whole.
+    Atomic,
+    /// A list of values, each once.
+    Set,
+    /// A list of objects that their `keys=` tell apart.
+    Map,
+}
+
 /// One field of a type.
 #[derive(Debug)]
 pub(crate) struct Field {
@@ -86,6 +101,8 @@ pub(crate) struct Field {
     pub(crate) patch: PatchStrategy,
     /// Its strategic-merge key, or the empty string.
     pub(crate) merge_key: &'static str,
+    /// How server-side apply merges it.
+    pub(crate) topology: Topology,
     /// The words after the shape, for OpenAPI.
     pub(crate) attributes: &'static str,
 }
@@ -97,6 +114,8 @@ pub(crate) struct Type {
     pub(crate) name: &'static str,
     /// `gvk=…`, `atomic`, `hidden`.
     pub(crate) attributes: &'static str,
+    /// Whether server-side apply replaces it as a whole.
+    pub(crate) atomic: bool,
     /// Its fields, sorted by name.
     pub(crate) fields: Vec<Field>,
     /// Embedded messages.

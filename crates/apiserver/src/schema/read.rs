@@ -1,7 +1,7 @@
 //! Reads `types.txt`. The text is committed and a test reads all of it, so what is wrong in it is a broken build: the reader
 //! states what it expects.
 
-use super::{Field, Leaf, PatchStrategy, Shape, Table, Type, TypeId};
+use super::{Field, Leaf, PatchStrategy, Shape, Table, Topology, Type, TypeId};
 use std::collections::HashMap;
 
 /// Makes the table.
@@ -29,7 +29,8 @@ pub(super) fn read(text: &'static str) -> Table {
 
 fn new_type(line: &'static str) -> Type {
     let (name, attributes) = line.split_once(' ').unwrap_or((line, ""));
-    Type { name, attributes, fields: Vec::new(), inlined: Vec::new() }
+    let atomic = attributes.split(' ').any(|a| a == "atomic");
+    Type { name, attributes, atomic, fields: Vec::new(), inlined: Vec::new() }
 }
 
 fn add_field(ty: &mut Type, line: &'static str, ids: &HashMap<&str, TypeId>) {
@@ -54,8 +55,18 @@ fn add_field(ty: &mut Type, line: &'static str, ids: &HashMap<&str, TypeId>) {
             replace: strategy.split(',').any(|s| s == "replace"),
         },
         merge_key: attribute(attributes, "key=").unwrap_or_default(),
+        topology: topology(attributes),
         attributes,
     });
+}
+
+fn topology(attributes: &'static str) -> Topology {
+    match (attribute(attributes, "list="), attribute(attributes, "map=")) {
+        (Some("set"), _) => Topology::Set,
+        (Some("map"), _) => Topology::Map,
+        (Some("atomic"), _) | (_, Some("atomic")) => Topology::Atomic,
+        _ => Topology::Unsaid,
+    }
 }
 
 /// The value of an attribute such as `key=`.

@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod apply;
 mod delete;
 mod discovery;
 mod kinds;
