@@ -277,6 +277,7 @@ impl Worker {
         match result {
             Ok(status) => {
                 self.writing.last = Some(*status);
+                self.writing.written = Some(Timestamp::now());
                 (self.writing.retry, self.writing.failures) = (None, 0);
             }
             Err(StatusError::NoSuchPod) => self.state.gone = true,

@@ -89,6 +89,8 @@ pub(super) struct Worker {
 pub(super) struct Writing {
     /// What was written last.
     pub(super) last: Option<PodStatus>,
+    /// When that was.
+    pub(super) written: Option<Timestamp>,
     /// A write is under way.
     pub(super) busy: bool,
     /// After a failure: not before.

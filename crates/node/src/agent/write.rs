@@ -1,6 +1,6 @@
 //! Writing a Pod's status: only on change, by merge patch, one write at a time.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodStatus};
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -11,15 +11,23 @@ use super::worker::{Message, StatusError, Worker};
 /// The conditions that only the agent writes.
 const OWN: [&str; 4] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady"];
 
+/// By then a status that was written has come back through the watch. If it says something else, another has overruled it, as the
+/// node controller does with the Pods of a node that it does not hear.
+const SEEN_AFTER: SignedDuration = SignedDuration::from_secs(3);
+
 impl Worker {
-    /// Writes the status if it changed; returns when to try again after a failure.
+    /// Writes the status if it changed, here or in the API; returns when to look again.
     pub(super) fn write_status(&mut self, now: Timestamp) -> Option<Timestamp> {
         if self.state.gone || self.writing.busy || self.finishing {
             return None;
         }
         let wanted = self.wanted(now);
         if self.is_written(&wanted) {
-            return None;
+            let lost = self.pod.status.as_ref().is_some_and(|seen| own_words(seen) != own_words(&wanted));
+            let seen_by = self.writing.written.map(|at| at + SEEN_AFTER).filter(|_| lost)?;
+            if seen_by > now {
+                return Some(seen_by);
+            }
         }
         if let Some(retry) = self.writing.retry.filter(|retry| *retry > now) {
             return Some(retry);
@@ -66,6 +74,14 @@ fn own_part(status: &PodStatus) -> Value {
         conditions.retain(|c| c["type"].as_str().is_some_and(|t| OWN.contains(&t)));
     }
     value
+}
+
+/// What the agent says in a status: the phase and its own conditions.
+fn own_words(status: &PodStatus) -> (Option<&str>, Vec<(&str, &str)>) {
+    let conditions = status.conditions.iter().flatten().filter(|c| OWN.contains(&c.type_.as_str()));
+    let mut words: Vec<_> = conditions.map(|c| (c.type_.as_str(), c.status.as_str())).collect();
+    words.sort_unstable();
+    (status.phase.as_deref(), words)
 }
 
 /// The merge patch of a status: absent fields become null, so that they go.

@@ -1,6 +1,7 @@
 //! Keeps the Node object and its Lease up to date.
 
-use std::time::Duration;
+use std::future::Future;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -25,6 +26,11 @@ pub(crate) struct Beat {
 /// Renewal of the Lease, as the kubelet's `nodeLeaseDurationSeconds / 4`.
 const LEASE_EVERY: Duration = Duration::from_secs(10);
 const LEASE_LIFE_S: i32 = 40;
+/// How often the Node is looked at, as the kubelet's `nodeStatusUpdateFrequency`: somebody else may have changed its conditions,
+/// as the node controller does when it hears nothing.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A request that takes longer is on a dead connection; the next one opens another.
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 /// How often a status is written without a change.
 const STATUS_EVERY: Duration = Duration::from_secs(300);
 
@@ -48,6 +54,12 @@ pub(crate) async fn run(
     }
 }
 
+/// An answer within [`REQUEST_LIMIT`], or an error; giving up closes the connection.
+async fn limited<T>(request: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    let late = |_| Err(kube::Error::Service(format!("no answer within {REQUEST_LIMIT:?}").into()));
+    tokio::time::timeout(REQUEST_LIMIT, request).await.unwrap_or_else(late)
+}
+
 struct Heart {
     config: Config,
     facts: Facts,
@@ -62,7 +74,7 @@ impl Heart {
     /// Creates the Node, or takes over the one that there is.
     async fn register(&self, beat: Beat) {
         let mut pauses = Quick::default();
-        while let Err(error) = self.try_register(beat).await {
+        while let Err(error) = limited(self.try_register(beat)).await {
             tracing::warn!(error = %text(&error), "cannot register the node");
             tokio::time::sleep(pauses.next().unwrap_or(LEASE_EVERY)).await;
         }
@@ -83,13 +95,14 @@ impl Heart {
                 let patch = json!({"metadata": {"labels": labels}});
                 let params = PatchParams::default();
                 self.nodes().patch(&self.config.node_name, &params, &Patch::Strategic(patch)).await?;
-                self.write_status(beat).await
+                self.write_status(beat, true).await.map(drop)
             }
             Err(error) => Err(error),
         }
     }
 
-    async fn write_status(&self, beat: Beat) -> Result<(), kube::Error> {
+    /// Writes the status if it is `due` or a condition of ours is not what it should be; true if it was written.
+    async fn write_status(&self, beat: Beat, due: bool) -> Result<bool, kube::Error> {
         let present = self.nodes().get(&self.config.node_name).await?;
         let old = present.status.and_then(|s| s.conditions).unwrap_or_default();
         let since = |kind: &str, status: &str| {
@@ -102,25 +115,33 @@ impl Heart {
             let own: Vec<String> = all.iter().filter_map(|c| c["type"].as_str().map(str::to_owned)).collect();
             all.extend(old.iter().filter(|c| !own.contains(&c.type_)).map(|c| json!(c)));
         }
+        let same =
+            |c: &Value| old.iter().any(|o| c["type"] == json!(o.type_) && c["status"] == json!(o.status));
+        if !due && all.as_array().is_some_and(|all| all.iter().all(same)) {
+            return Ok(false);
+        }
         full["conditions"] = all;
         let patch: Value = json!({"status": full});
         let params = PatchParams::default();
-        self.nodes().patch_status(&self.config.node_name, &params, &Patch::Merge(patch)).await.map(drop)
+        self.nodes().patch_status(&self.config.node_name, &params, &Patch::Merge(patch)).await.map(|_| true)
     }
 
-    /// Writes the status on every change and every five minutes; a deleted Node is created again.
+    /// Writes the status on every change, of ours or of somebody else, and every five minutes; a deleted Node is created again.
     async fn keep_status(&self, mut beats: watch::Receiver<Beat>) {
         let mut pauses = Quick::default();
+        let mut written: Option<Instant> = None;
         loop {
             let beat = *beats.borrow_and_update();
-            let pause = match self.write_status(beat).await {
-                Ok(()) => {
+            let due = written.is_none_or(|at| at.elapsed() >= STATUS_EVERY);
+            let pause = match limited(self.write_status(beat, due)).await {
+                Ok(wrote) => {
                     pauses = Quick::default();
-                    STATUS_EVERY
+                    written = if wrote { Some(Instant::now()) } else { written };
+                    LOOK_EVERY
                 }
                 Err(kube::Error::Api(status)) if status.code == 404 => {
                     self.register(beat).await;
-                    STATUS_EVERY
+                    LOOK_EVERY
                 }
                 Err(error) => {
                     tracing::warn!(error = %text(&error), "cannot write the node's status");
@@ -137,7 +158,7 @@ impl Heart {
     async fn keep_lease(&self) {
         let mut pauses = Quick::default();
         loop {
-            let pause = match self.renew_lease().await {
+            let pause = match limited(self.renew_lease()).await {
                 Ok(()) => {
                     pauses = Quick::default();
                     LEASE_EVERY

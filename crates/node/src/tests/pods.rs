@@ -68,6 +68,27 @@ fn a_pod_runs_is_ready_and_goes_without_a_trace() {
 }
 
 #[test]
+fn a_status_that_somebody_else_overruled_is_written_again_once() {
+    in_own_namespaces(async |dir| {
+        let lab = Lab::new(&dir).await;
+        lab.pod("p", one(json!({}))).await;
+        lab.until_pod("p", is_ready).await;
+        let pods: kube::Api<k8s_openapi::api::core::v1::Pod> =
+            kube::Api::namespaced(lab.client.clone(), "default");
+        // As the node controller does with the Pods of a node that it does not hear.
+        let conditions = json!([{"type": "Ready", "status": "False"}]);
+        let patch = kube::api::Patch::Strategic(json!({"status": {"conditions": conditions}}));
+        let overruled = pods.patch_status("p", &kube::api::PatchParams::default(), &patch).await.unwrap();
+        assert!(!is_ready(&json!(overruled)));
+        let pod = lab.until_pod("p", is_ready).await;
+        assert_ne!(
+            Some(pod["metadata"]["resourceVersion"].as_str().unwrap()),
+            overruled.metadata.resource_version.as_deref()
+        );
+    });
+}
+
+#[test]
 fn a_failing_container_is_restarted_then_backs_off() {
     in_own_namespaces(async |dir| {
         let lab = Lab::new(&dir).await;
