@@ -3,6 +3,7 @@
 use crate::cidr::Cidr;
 use crate::cluster::{Egress, PortRange};
 use clap::{Args, Parser, Subcommand};
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,7 +37,7 @@ enum Command {
     Logs(LogsArgs),
     /// Load, list and remove images; every node sees them
     Image(ImageArgs),
-    /// Take a node's network down or up again
+    /// Add a node, or take one's network down and up again
     Node(NodeArgs),
     /// Print the version
     Version,
@@ -58,13 +59,20 @@ pub(crate) struct NameArg {
 }
 
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:
+#[command(
+    after_help = "Examples:
   sudo sealane up
   sudo sealane up --nodes 3 --name big --api-port 6444
-  sudo sealane up --egress none           the host's network stays exactly as it is")]
+  sudo sealane up --egress none           the host's network stays exactly as it is
+  sudo sealane up --config cluster.yml    with lines such as `nodes: 3`; flags and SEALANE_… come first",
+    args_override_self = true
+)]
 pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) name: NameArg,
+    /// A YAML file with these settings, a key for each flag
+    #[arg(long, env = "SEALANE_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
     /// How many nodes [default: 1]
     #[arg(long, env = "SEALANE_NODES", value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) nodes: Option<u32>,
@@ -189,6 +197,19 @@ pub(crate) enum NodeCommand {
     Stop(NodeTarget),
     /// It is back
     Start(NodeTarget),
+    /// Make one more node, and wait until it is Ready
+    Add(AddArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AddArgs {
+    #[command(flatten)]
+    pub(crate) name: NameArg,
+    /// The node's name; nodes are numbered, so it is the next one's [default: that]
+    pub(crate) node: Option<String>,
+    /// How long to wait for the node to be Ready and its DNS to answer
+    #[arg(long, default_value = "60s", value_parser = duration)]
+    pub(crate) wait: Duration,
 }
 
 #[derive(Debug, Args)]
@@ -203,6 +224,17 @@ pub(crate) struct NodeTarget {
 pub(crate) type CommandError = Box<dyn std::error::Error>;
 
 impl Cli {
+    /// Reads the command line, and the file that its `--config` names. Ends the program for a wrong one, as clap does.
+    pub(crate) fn read(arguments: Vec<OsString>) -> Result<Self, CommandError> {
+        let typed = Self::parse_from(&arguments);
+        match &typed.command {
+            Command::Up(UpArgs { config: Some(path), .. }) => {
+                Ok(Self::parse_from(crate::config::expand(&arguments, path)?))
+            }
+            _ => Ok(typed),
+        }
+    }
+
     /// Does what was typed.
     pub(crate) fn run(self) -> Result<(), CommandError> {
         match self.command {

@@ -1,7 +1,7 @@
 //! `sealane down`: leaves nothing of a cluster behind, whatever state it was in.
 
 use crate::cli::{CommandError, DownArgs};
-use crate::cluster::{Cluster, ClusterError, Paths};
+use crate::cluster::{self, Cluster, ClusterError, Paths};
 use crate::process::Record;
 use crate::terminal::line;
 use crate::{kubeconfig, preflight, wire};
@@ -15,6 +15,7 @@ const GRACE: Duration = Duration::from_secs(3);
 pub(crate) fn down(arguments: &DownArgs) -> Result<(), CommandError> {
     preflight::root("down")?;
     let name = &arguments.name.name;
+    let _lock = cluster::lock(name)?;
     let cluster = match Cluster::find(name) {
         Ok(cluster) => cluster,
         Err(ClusterError::Unknown(_)) => {

@@ -7,6 +7,7 @@
 mod cidr;
 mod cli;
 mod cluster;
+mod config;
 mod down;
 mod egress;
 mod hello;
@@ -24,7 +25,6 @@ mod terminal;
 mod up;
 mod wire;
 
-use clap::Parser;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     if arguments.get(1).is_some_and(|a| a == "run") && arguments.get(2).is_some_and(|a| a == "pod-shim") {
         return sealane_node::runtime::shim_main(arguments.into_iter().skip(3));
     }
-    match cli::Cli::parse().run() {
+    match cli::Cli::read(arguments).and_then(cli::Cli::run) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             terminal::error(error.as_ref());

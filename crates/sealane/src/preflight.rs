@@ -83,7 +83,8 @@ fn loads_module(name: &str) -> bool {
     std::process::Command::new("modprobe").arg(name).output().is_ok_and(|o| o.status.success())
 }
 
-fn ranges(cluster: &Cluster) -> Result<(), PreflightError> {
+/// Checks that the ranges are apart and hold all nodes.
+pub(crate) fn ranges(cluster: &Cluster) -> Result<(), PreflightError> {
     let named = [
         ("--service-cidr", cluster.service_cidr),
         ("--pod-cidr", cluster.pod_cidr),

@@ -13,8 +13,13 @@ pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-/// Prints a command's error with all its causes in one sentence.
+/// Prints a command's error.
 pub(crate) fn error(error: &dyn std::error::Error) {
+    eprintln!("sealane: {}", sentence(error));
+}
+
+/// An error with all its causes, in one sentence.
+pub(crate) fn sentence(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -25,7 +30,7 @@ pub(crate) fn error(error: &dyn std::error::Error) {
         }
         source = cause.source();
     }
-    eprintln!("sealane: {text}");
+    text
 }
 
 /// The steps of a longer command, each printed when it is done, with the time it took.

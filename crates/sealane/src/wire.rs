@@ -132,9 +132,14 @@ pub(crate) fn is_pinned(path: &Path) -> bool {
 /// Unpins every namespace of the cluster; with their last process they are gone, and all links with them.
 pub(crate) fn remove(directory: &Path) {
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
-        let _ = delete_path(entry.path());
-        let _ = std::fs::remove_file(entry.path());
+        unpin(&entry.path());
     }
+}
+
+/// Unpins one namespace.
+pub(crate) fn unpin(path: &Path) {
+    let _ = delete_path(path);
+    let _ = std::fs::remove_file(path);
 }
 
 /// Moves the calling thread into a pinned network namespace.

@@ -1,9 +1,11 @@
 //! A cluster on this machine: the flags it was made with, and where it keeps what.
 
 mod addresses;
+mod lock;
 mod paths;
 
 pub(crate) use addresses::Addresses;
+pub(crate) use lock::{Lock, lock, try_lock};
 pub(crate) use paths::Paths;
 
 use crate::cidr::Cidr;

@@ -4,12 +4,17 @@ use crate::cli::CommandError;
 use crate::cluster::Cluster;
 use crate::pki;
 use base64::Engine;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use kube::client::{ClientBuilder, ConfigExt};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
+use tower::ServiceBuilder;
 
 /// A client that reaches the API at the host's address.
 pub(crate) async fn for_host(cluster: &Cluster, identity: &str) -> Result<kube::Client, CommandError> {
@@ -19,6 +24,27 @@ pub(crate) async fn for_host(cluster: &Cluster, identity: &str) -> Result<kube::
 /// A client that reaches the API over the wire.
 pub(crate) async fn for_wire(cluster: &Cluster, identity: &str) -> Result<kube::Client, CommandError> {
     client(cluster, cluster.addresses().api, identity).await
+}
+
+/// How long a silent connection is trusted: a node that was dark must not wait for TCP's own back-off, which grows with the outage.
+const SILENCE: Duration = Duration::from_secs(5);
+/// Probes without an answer until the connection is given up.
+const PROBES: u32 = 3;
+
+/// A client whose connections end soon after their peer has become unreachable. Proxies of the environment are not used.
+fn connect(config: kube::Config) -> Result<kube::Client, CommandError> {
+    let mut tcp = HttpConnector::new();
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_connect_timeout(Some(SILENCE));
+    tcp.set_keepalive(Some(SILENCE));
+    tcp.set_keepalive_interval(Some(SILENCE));
+    tcp.set_keepalive_retries(Some(PROBES));
+    tcp.set_tcp_user_timeout(Some(SILENCE * PROBES));
+    let https = config.rustls_https_connector_with_connector(tcp)?;
+    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https);
+    let service = ServiceBuilder::new().layer(config.base_uri_layer()).service(http);
+    Ok(ClientBuilder::new(service, config.default_namespace).build())
 }
 
 async fn client(cluster: &Cluster, server: SocketAddr, identity: &str) -> Result<kube::Client, CommandError> {
@@ -35,9 +61,7 @@ async fn client(cluster: &Cluster, server: SocketAddr, identity: &str) -> Result
         }}],
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "c"}}],
     }))?;
-    let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-    config.proxy_url = None;
-    Ok(kube::Client::try_from(config)?)
+    connect(kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?)
 }
 
 /// The TLS settings of a client with that identity, for connections that are not plain requests.

@@ -52,21 +52,11 @@ pub(crate) fn run(arguments: RunArgs) -> Result<(), CommandError> {
         Process::Node { node, .. } => node::run(&cluster, &node),
     };
     if let Err(error) = &outcome {
-        let sentence = sentence(error.as_ref());
+        let sentence = crate::terminal::sentence(error.as_ref());
         tracing::error!("{sentence}");
         let _ = std::fs::write(&failure, sentence);
     }
     outcome
-}
-
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
-    }
-    text
 }
 
 fn start_log() {

@@ -1,17 +1,21 @@
 //! `sealane up`: makes a cluster, or starts exactly what is missing of one, and waits until it serves.
 
 mod flags;
+mod grow;
 mod ready;
 mod supervise;
 
 use crate::cli::{CommandError, UpArgs};
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
 use crate::process::{self, Record};
 use crate::terminal::{Steps, line};
 use crate::{down, egress, kubeconfig, pki, preflight, wire};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Child;
+use std::time::Duration;
+
+pub(crate) use grow::add_node;
 
 /// Why a cluster did not come up.
 #[derive(Debug, thiserror::Error)]
@@ -53,6 +57,7 @@ pub(crate) fn processes(cluster: &Cluster) -> Vec<String> {
 /// Makes the cluster or brings it back.
 pub(crate) fn up(arguments: &UpArgs) -> Result<(), CommandError> {
     preflight::root("up")?;
+    let lock = cluster::lock(&arguments.name.name)?;
     let (cluster, known) = flags::resolve(arguments)?;
     let paths = cluster.paths();
     let mut steps = Steps::new();
@@ -65,7 +70,7 @@ pub(crate) fn up(arguments: &UpArgs) -> Result<(), CommandError> {
             cluster.name,
             kubeconfig::context_name(&cluster.name)
         ));
-        return if arguments.foreground { supervise::supervise(&cluster, BTreeMap::new()) } else { Ok(()) };
+        return stay(&cluster, BTreeMap::new(), arguments, lock);
     }
     if missing.iter().any(|p| p == "server") {
         preflight::check(&cluster)?;
@@ -75,12 +80,12 @@ pub(crate) fn up(arguments: &UpArgs) -> Result<(), CommandError> {
     }
     let fresh_run = !paths.run.join("netns").exists();
     let started = start(&cluster, &missing, &mut steps)
-        .and_then(|children| bring_to_ready(&cluster, children, arguments, &mut steps));
+        .and_then(|children| bring_to_ready(&cluster, children, arguments.wait, &mut steps));
     match started {
         Ok(children) => {
             merge_context(&cluster)?;
             greet(&cluster, &steps);
-            if arguments.foreground { supervise::supervise(&cluster, children) } else { Ok(()) }
+            stay(&cluster, children, arguments, lock)
         }
         Err(error) => {
             // A time-out leaves all as it is to be looked at; a failure leaves nothing of what this call made.
@@ -92,6 +97,17 @@ pub(crate) fn up(arguments: &UpArgs) -> Result<(), CommandError> {
             Err(error)
         }
     }
+}
+
+/// Returns, or under `--foreground` when asked to end.
+fn stay(
+    cluster: &Cluster,
+    children: BTreeMap<String, Child>,
+    arguments: &UpArgs,
+    lock: cluster::Lock,
+) -> Result<(), CommandError> {
+    drop(lock);
+    if arguments.foreground { supervise::supervise(cluster, children) } else { Ok(()) }
 }
 
 fn start(
@@ -135,10 +151,10 @@ pub(crate) fn spawn(cluster: &Cluster, process: &str) -> Result<Child, UpError> 
 fn bring_to_ready(
     cluster: &Cluster,
     mut children: BTreeMap<String, Child>,
-    arguments: &UpArgs,
+    limit: Duration,
     steps: &mut Steps,
 ) -> Result<BTreeMap<String, Child>, CommandError> {
-    runtime().block_on(ready::wait(cluster, &mut children, arguments.wait, steps))?;
+    runtime().block_on(ready::wait(cluster, &mut children, limit, steps))?;
     Ok(children)
 }
 

@@ -1,7 +1,7 @@
 //! `sealane up --foreground`: starts again what dies, and takes the processes down when asked to end.
 
 use crate::cli::CommandError;
-use crate::cluster::Cluster;
+use crate::cluster::{self, Cluster};
 use crate::process::Record;
 use crate::terminal::line;
 use std::collections::BTreeMap;
@@ -17,20 +17,33 @@ pub(super) fn supervise(
     cluster: &Cluster,
     mut children: BTreeMap<String, Child>,
 ) -> Result<(), CommandError> {
-    super::runtime().block_on(async {
+    let asked = super::runtime().block_on(async {
         let mut interrupt = signal(SignalKind::interrupt())?;
         let mut terminate = signal(SignalKind::terminate())?;
         loop {
             tokio::select! {
                 _ = interrupt.recv() => break,
                 _ = terminate.recv() => break,
-                () = tokio::time::sleep(LOOK) => restart_dead(cluster, &mut children),
+                () = tokio::time::sleep(LOOK) => {}
             }
+            // Held by another command, such as `down`: what is dead then is not ours to start.
+            let Some(_lock) = cluster::try_lock(&cluster.name) else { continue };
+            if !cluster.paths().netns("wire").exists() {
+                return Ok(false);
+            }
+            // `node add` may have made it larger.
+            let now = Cluster::find(&cluster.name).unwrap_or_else(|_| cluster.clone());
+            restart_dead(&now, &mut children);
         }
-        Ok::<(), CommandError>(())
+        Ok::<_, CommandError>(true)
     })?;
+    if !asked {
+        line(&format!("cluster {} was taken down", cluster.name));
+        return Ok(());
+    }
     line("ending the processes; the data stays");
-    crate::down::tear_down(cluster, true);
+    let _lock = cluster::lock(&cluster.name)?;
+    crate::down::tear_down(&Cluster::find(&cluster.name)?, true);
     Ok(())
 }
 

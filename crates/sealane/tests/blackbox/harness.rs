@@ -33,9 +33,9 @@ impl Cluster {
         self.directory.path().join("data")
     }
 
-    /// `sealane COMMAND --name NAME …`.
+    /// `sealane … --name NAME`.
     pub(crate) fn sealane(&self, arguments: &[&str]) -> Output {
-        sealane(&[&arguments[..1], &["--name", &self.name], &arguments[1..]].concat())
+        sealane(&[arguments, &["--name", &self.name]].concat())
     }
 
     /// `sealane up` without a way to the outside.

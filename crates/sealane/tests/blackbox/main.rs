@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod harness;
+mod nodes;
 mod refusals;
 mod remains;
 mod thread;
+mod toolbox;
 mod udp;

@@ -5,7 +5,7 @@ use crate::thread::{DEPLOYMENT, answered_by, endpoints, node_port};
 use std::process::Command;
 use std::time::Duration;
 
-fn kill_nine(pids: &[i32]) {
+pub(crate) fn kill_nine(pids: &[i32]) {
     assert!(!pids.is_empty(), "a process to kill");
     for pid in pids {
         succeeds(&Command::new("kill").args(["-9", &pid.to_string()]).output().unwrap());
