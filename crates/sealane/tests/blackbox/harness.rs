@@ -15,6 +15,8 @@ pub(crate) struct Cluster {
     pub(crate) name: String,
     pub(crate) directory: tempfile::TempDir,
     pub(crate) port: u16,
+    /// Another data directory than one in `directory`.
+    pub(crate) data: Option<PathBuf>,
     _alone: MutexGuard<'static, ()>,
 }
 
@@ -26,11 +28,11 @@ impl Cluster {
         let name = format!("t{}-{count}", std::process::id());
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        Self { name, directory: tempfile::tempdir().unwrap(), port, _alone: alone }
+        Self { name, directory: tempfile::tempdir().unwrap(), port, data: None, _alone: alone }
     }
 
     pub(crate) fn data_dir(&self) -> PathBuf {
-        self.directory.path().join("data")
+        self.data.clone().unwrap_or_else(|| self.directory.path().join("data"))
     }
 
     /// `sealane … --name NAME`.

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod full_disk;
 mod harness;
 mod nodes;
 mod refusals;
