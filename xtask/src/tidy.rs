@@ -84,7 +84,7 @@ fn module_tree(root: &Path, file: &Path, name: &str) -> Option<String> {
     let stem = file.file_stem()?.to_str()?;
     let directory = file.parent()?;
     let is_root = matches!(stem, "main" | "lib")
-        || ["tests", "examples", "benches", "bin"].iter().any(|d| directory.ends_with(d));
+        || ["tests", "examples", "benches", "bin", "targets"].iter().any(|d| directory.ends_with(d));
     if is_root {
         return None;
     }
