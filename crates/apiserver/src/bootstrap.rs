@@ -1,11 +1,13 @@
 //! What a new cluster starts with: namespaces, the ServiceCIDR, Service `kubernetes`, the RBAC policy. Whatever is there
-//! already stays as it is.
+//! already stays as it is, but for the RBAC policy: that gets what this version adds.
 
 use crate::ApiServer;
+use crate::auth::{self, Reconciled};
 use crate::kinds::{self, Kind};
 use crate::managed::Writer;
-use crate::registry::{Location, Tracking};
+use crate::registry::{DeleteOptions, Location, Tracking};
 use crate::status::ApiError;
+use crate::strategy::Part;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -29,7 +31,7 @@ impl ApiServer {
         for object in crate::auth::bootstrap_policy() {
             let kind = object["kind"].as_str().unwrap_or_default().to_owned();
             let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
-            self.ensure("rbac.authorization.k8s.io", &kind, &namespace, object).await?;
+            self.ensure(auth::RBAC, &kind, &namespace, object).await?;
         }
         self.ensure("", "Service", "default", self.kubernetes_service()).await
     }
@@ -39,15 +41,41 @@ impl ApiServer {
             .ok_or_else(|| ApiError::internal(format_args!("bootstrapping: {kind} is not served")))?;
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let at = Location { kind, version: kind.stored_version(), namespace, name: &name };
+        let writer = Writer { manager: MANAGER.to_owned(), subresource: "", kind, version: at.version };
         if self.registry.entry(&at).is_ok() {
-            return Ok(());
+            let keep = group != auth::RBAC || self.reconcile(&at, &object, &writer).await?;
+            if keep {
+                return Ok(());
+            }
         }
         let at = Location { name: "", ..at };
-        let writer = Writer { manager: MANAGER.to_owned(), subresource: "", kind, version: at.version };
         match self.registry.create(&at, object, Tracking::Update(&writer), false).await {
             Ok(_) => Ok(()),
             Err(e) if e.reason == "AlreadyExists" => Ok(()),
             Err(e) => Err(e),
+        }
+    }
+
+    /// Brings a role or binding up to date; false if it had to go and is to be made anew.
+    async fn reconcile(
+        &self,
+        at: &Location<'_>,
+        wanted: &Value,
+        writer: &Writer<'_>,
+    ) -> Result<bool, ApiError> {
+        match auth::reconcile(&self.registry.get(at)?, wanted) {
+            Reconciled::Same => Ok(true),
+            Reconciled::Update(_) => {
+                let change = |standing: &Value| {
+                    Ok(match auth::reconcile(standing, wanted) {
+                        Reconciled::Update(new) => new,
+                        Reconciled::Same | Reconciled::Recreate => standing.clone(),
+                    })
+                };
+                let tracking = Tracking::Update(writer);
+                self.registry.update(at, Part::Main, &change, tracking, false).await.map(|_| true)
+            }
+            Reconciled::Recreate => self.registry.delete(at, &DeleteOptions::default()).await.map(|_| false),
         }
     }
 

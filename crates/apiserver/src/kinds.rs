@@ -110,6 +110,8 @@ pub struct Kind {
     pub names: NameRule,
     /// Paths that a field selector may name besides `metadata.name` and `metadata.namespace`.
     pub fields: &'static [&'static str],
+    /// Whether PUT creates what is not there (`AllowCreateOnUpdate` of the strategies).
+    pub put_creates: bool,
     /// Whether DELETE answers with the object rather than with a Status.
     pub delete_returns_object: bool,
     /// The group under which objects are stored, if it is another kind's storage (events.k8s.io).
@@ -207,6 +209,7 @@ const fn kind(group: &'static str, kind: &'static str, plural: &'static str, sin
         subresources: &[],
         names: NameRule::Subdomain,
         fields: &[],
+        put_creates: false,
         delete_returns_object: false,
         storage_group: group,
         mended: false,
@@ -244,8 +247,13 @@ const EVENT_FIELDS: &[&str] = &[
 /// The table.
 pub const KINDS: &[Kind] = &[
     Kind { short_names: &["cm"], ..kind("", "ConfigMap", "configmaps", "configmap") },
-    Kind { short_names: &["ep"], ..kind("", "Endpoints", "endpoints", "endpoints") },
-    Kind { short_names: &["ev"], fields: EVENT_FIELDS, ..kind("", "Event", "events", "event") },
+    Kind { short_names: &["ep"], put_creates: true, ..kind("", "Endpoints", "endpoints", "endpoints") },
+    Kind {
+        short_names: &["ev"],
+        fields: EVENT_FIELDS,
+        put_creates: true,
+        ..kind("", "Event", "events", "event")
+    },
     Kind {
         short_names: &["ns"],
         namespaced: false,
@@ -298,6 +306,7 @@ pub const KINDS: &[Kind] = &[
         names: NameRule::Label1035,
         subresources: &[Subresource::Status],
         fields: &["spec.clusterIP", "spec.type"],
+        put_creates: true,
         delete_returns_object: true,
         ..kind("", "Service", "services", "service")
     },
@@ -328,7 +337,7 @@ pub const KINDS: &[Kind] = &[
     review(AUTHORIZATION, "SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview"),
     review(AUTHORIZATION, "SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview"),
     review(AUTHORIZATION, "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"),
-    kind("coordination.k8s.io", "Lease", "leases", "lease"),
+    Kind { put_creates: true, ..kind("coordination.k8s.io", "Lease", "leases", "lease") },
     Kind { mended: true, ..kind("discovery.k8s.io", "EndpointSlice", "endpointslices", "endpointslice") },
     Kind {
         short_names: &["ev"],
@@ -345,6 +354,7 @@ pub const KINDS: &[Kind] = &[
             "type",
         ],
         storage_group: "",
+        put_creates: true,
         ..kind("events.k8s.io", "Event", "events", "event")
     },
     Kind {
@@ -363,15 +373,21 @@ pub const KINDS: &[Kind] = &[
     Kind {
         namespaced: false,
         names: NameRule::PathSegment,
+        put_creates: true,
         ..kind(RBAC, "ClusterRoleBinding", "clusterrolebindings", "clusterrolebinding")
     },
     Kind {
         namespaced: false,
         names: NameRule::PathSegment,
+        put_creates: true,
         ..kind(RBAC, "ClusterRole", "clusterroles", "clusterrole")
     },
-    Kind { names: NameRule::PathSegment, ..kind(RBAC, "RoleBinding", "rolebindings", "rolebinding") },
-    Kind { names: NameRule::PathSegment, ..kind(RBAC, "Role", "roles", "role") },
+    Kind {
+        names: NameRule::PathSegment,
+        put_creates: true,
+        ..kind(RBAC, "RoleBinding", "rolebindings", "rolebinding")
+    },
+    Kind { names: NameRule::PathSegment, put_creates: true, ..kind(RBAC, "Role", "roles", "role") },
 ];
 
 #[cfg(test)]

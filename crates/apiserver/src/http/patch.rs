@@ -5,7 +5,7 @@ use super::accept::Wants;
 use super::answer::Response;
 use super::dispatch::schema_of;
 use super::options::{validation, writer};
-use super::write::{check_shape, part_of};
+use super::write::{check_name, check_shape, part_of};
 use crate::ApiServer;
 use crate::codec::{self, FieldValidation};
 use crate::kinds::Subresource;
@@ -95,15 +95,6 @@ impl ApiServer {
         };
         Self::answer_below(request, at, below, code, object, warnings)
     }
-}
-
-fn check_name(at: &Location<'_>, object: &Value) -> Result<(), ApiError> {
-    let name = object::meta(object, "name");
-    if name == at.name {
-        return Ok(());
-    }
-    let why = format!("the name of the object ({name}) does not match the name on the URL ({})", at.name);
-    Err(ApiError::bad_request(why))
 }
 
 /// The applied configuration, in terms of the object itself, and warnings about it.

@@ -7,9 +7,12 @@ use super::dispatch::schema_of;
 use super::list::{list_options, represent};
 use super::options::{validation, writer};
 use crate::ApiServer;
+use crate::auth;
 use crate::codec::{self, FieldValidation};
 use crate::kinds::{Kind, Subresource};
-use crate::registry::{DeleteOptions, Deleted, Location, Registry, Tracking, apply_scale, bind, scale_of};
+use crate::registry::{
+    DeleteOptions, Deleted, Location, Registry, Tracking, apply_scale, bind, object, scale_of,
+};
 use crate::status::ApiError;
 use crate::strategy::Part;
 use serde_json::{Value, json};
@@ -34,6 +37,16 @@ pub(super) fn check_shape(object: &Value) -> Result<(), ApiError> {
         return Ok(());
     }
     Err(ApiError::bad_request("the object provided is unrecognized: metadata must be an object"))
+}
+
+/// The object is the one that the URL names.
+pub(super) fn check_name(at: &Location<'_>, object: &Value) -> Result<(), ApiError> {
+    let name = object::meta(object, "name");
+    if name == at.name {
+        return Ok(());
+    }
+    let why = format!("the name of the object ({name}) does not match the name on the URL ({})", at.name);
+    Err(ApiError::bad_request(why))
 }
 
 /// Which part of the object a write below it changes.
@@ -68,7 +81,7 @@ impl ApiServer {
         Self::answer_object(request, at, 201, created, warnings)
     }
 
-    /// Nobody grants what they do not have.
+    /// Nobody grants what they do not have, and a node makes no other.
     pub(super) fn admit(
         &self,
         request: &Request,
@@ -76,7 +89,13 @@ impl ApiServer {
         new: &Value,
         old: Option<&Value>,
     ) -> Result<(), ApiError> {
-        if at.kind.group != "rbac.authorization.k8s.io" || request.user.is_master() {
+        let (group, plural) = (at.kind.group, at.kind.plural);
+        if old.is_none() {
+            let name = object::meta(new, "name");
+            auth::node::check_create(&request.user, group, plural, name)
+                .map_err(|why| ApiError::forbidden(group, plural, name, &why))?;
+        }
+        if group != "rbac.authorization.k8s.io" || request.user.is_master() {
             return Ok(());
         }
         self.authorizer.check_escalation(&request.user, at.kind.kind, at.kind.plural, at.namespace, new, old)
@@ -101,8 +120,17 @@ impl ApiServer {
         };
         let writer = writer(request, at, below, false)?;
         let tracking = Tracking::Update(&writer);
-        let object = self.registry.update(at, part_of(below), &change, tracking, dry_run).await?;
-        Self::answer_below(request, at, below, 200, object, warnings)
+        let result = self.registry.update(at, part_of(below), &change, tracking, dry_run).await;
+        let (code, object) = match result {
+            Err(e) if e.code == 404 && below.is_none() && at.kind.put_creates => {
+                self.may_create(request, at)?;
+                check_name(at, &body)?;
+                self.admit(request, at, &body, None)?;
+                (201, self.registry.create(at, body, tracking, dry_run).await?)
+            }
+            result => (200, result?),
+        };
+        Self::answer_below(request, at, below, code, object, warnings)
     }
 
     pub(super) fn answer_below(

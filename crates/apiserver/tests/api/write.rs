@@ -222,3 +222,69 @@ async fn a_pod_is_bound_once() {
     assert_eq!(evicted.code, 201, "{}", evicted.text);
     assert_eq!(s.get(&format!("{PODS}/p")).await.code, 404);
 }
+
+#[tokio::test]
+async fn put_creates_what_kubernetes_lets_it() {
+    let s = server().await;
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/default/leases";
+    let lease = json!({"metadata": {"name": "l"}, "spec": {"holderIdentity": "me"}});
+    let tried = s.put(&format!("{leases}/l?dryRun=All"), &lease).await;
+    assert_eq!((tried.code, s.get(&format!("{leases}/l")).await.code), (201, 404), "{}", tried.text);
+    assert_eq!(s.put(&format!("{leases}/l"), &lease).await.code, 201);
+    assert_eq!(s.put(&format!("{leases}/l"), &lease).await.code, 200);
+    assert_eq!(s.put(&format!("{leases}/m"), &lease).await.code, 400, "another name");
+    assert_eq!(s.put(&format!("{MAPS}/l"), &json!({"metadata": {"name": "l"}})).await.code, 404);
+    assert_eq!(s.put("/api/v1/nodes/l/status", &json!({"metadata": {"name": "l"}})).await.code, 404);
+}
+
+#[tokio::test]
+async fn a_restart_brings_the_policy_up_to_date() {
+    let s = server().await;
+    let roles = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+    let mine = json!([{"apiGroups": ["x.io"], "resources": ["y"], "verbs": ["get"]}]);
+    let role = |name: &str| format!("{roles}/{name}");
+    s.merge(&role("system:basic-user"), &json!({"rules": mine})).await;
+    let keep = json!({"metadata": {"annotations": {"rbac.authorization.kubernetes.io/autoupdate": "false"}}, "rules": mine});
+    s.merge(&role("system:discovery"), &keep).await;
+    let before = s.get(&role("view")).await.json;
+    s.api.bootstrap().await.unwrap();
+    let rules = s.get(&role("system:basic-user")).await.json["rules"].clone();
+    assert_eq!((&rules[0], rules.as_array().unwrap().len()), (&mine[0], 3));
+    assert_eq!(s.get(&role("system:discovery")).await.json["rules"], mine);
+    assert_eq!(s.get(&role("view")).await.json, before, "what is right is not written");
+}
+
+#[tokio::test]
+async fn a_node_touches_what_is_its_own() {
+    let s = server().await;
+    let pod = |name: &str, node: &str, secret: &str| {
+        json!({"metadata": {"name": name}, "spec": {"nodeName": node,
+        "containers": [{"name": "c", "image": "i", "envFrom": [{"secretRef": {"name": secret}}]}]}})
+    };
+    for (name, node) in [("one", "n1"), ("two", "n2")] {
+        s.make("/api/v1/namespaces/default/secrets", &json!({"metadata": {"name": name}})).await;
+        s.make(PODS, &pod(name, node, name)).await;
+    }
+    let node = s.api.client("system:node:n1", &["system:nodes"]);
+    let node = crate::server::Server { admin: node, api: s.api.clone(), store: s.store.clone() };
+    assert_eq!(node.get("/api/v1/namespaces/default/secrets/one").await.code, 200);
+    let denied = node.get("/api/v1/namespaces/default/secrets/two").await;
+    assert_eq!(
+        denied.json["message"],
+        "secrets \"two\" is forbidden: User \"system:node:n1\" cannot get resource \"secrets\" in API group \"\" in the \
+         namespace \"default\": no relationship found between node 'n1' and this object"
+    );
+    assert_eq!(node.get("/api/v1/secrets").await.code, 403);
+    let status = json!({"status": {"phase": "Running"}});
+    assert_eq!(node.merge(&format!("{PODS}/one/status"), &status).await.code, 200);
+    assert_eq!(node.merge(&format!("{PODS}/two/status"), &status).await.code, 403);
+    assert_eq!(node.post("/api/v1/nodes", &json!({"metadata": {"name": "n1"}})).await.code, 201);
+    let other = node.post("/api/v1/nodes", &json!({"metadata": {"name": "n2"}})).await;
+    assert_eq!(
+        other.json["message"],
+        "nodes \"n2\" is forbidden: node \"n1\" is not allowed to modify node \"n2\""
+    );
+    let leases = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+    assert_eq!(node.post(leases, &json!({"metadata": {"name": "n2"}})).await.code, 403);
+    assert_eq!(node.put(&format!("{leases}/n1"), &json!({"metadata": {"name": "n1"}})).await.code, 201);
+}

@@ -31,8 +31,11 @@ const SILENCE: Duration = Duration::from_secs(5);
 /// Probes without an answer until the connection is given up.
 const PROBES: u32 = 3;
 
+/// How the processes of a cluster call themselves.
+const AGENT: &str = concat!("sealane/", env!("CARGO_PKG_VERSION"));
+
 /// A client whose connections end soon after their peer has become unreachable. Proxies of the environment are not used.
-fn connect(config: kube::Config) -> Result<kube::Client, CommandError> {
+fn connect(mut config: kube::Config) -> Result<kube::Client, CommandError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
@@ -42,8 +45,11 @@ fn connect(config: kube::Config) -> Result<kube::Client, CommandError> {
     tcp.set_keepalive_retries(Some(PROBES));
     tcp.set_tcp_user_timeout(Some(SILENCE * PROBES));
     let https = config.rustls_https_connector_with_connector(tcp)?;
-    let http = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https);
-    let service = ServiceBuilder::new().layer(config.base_uri_layer()).service(http);
+    let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(https);
+    // who manages the fields that it writes
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(AGENT)));
+    let headers = config.extra_headers_layer()?;
+    let service = ServiceBuilder::new().layer(config.base_uri_layer()).layer(headers).service(client);
     Ok(ClientBuilder::new(service, config.default_namespace).build())
 }
 
