@@ -1,6 +1,9 @@
 //! From a packet to a packet: pure, total, without a clock.
 
-use crate::wire::{Builder, Edns, HEADER, Malformed, Name, Owner, Query, Rcode, RecordSet, parse, rtype};
+use crate::forward::{Question, Resolved};
+use crate::wire::{
+    Builder, Edns, HEADER, Malformed, Name, Owner, Query, Rcode, Record, RecordSet, Response, parse, rtype,
+};
 use crate::zone::{Reply, TTL_S, Zone};
 
 /// What carries the message; it decides how long an answer may be.
@@ -21,6 +24,25 @@ pub struct Answered {
     pub qtype: u16,
 }
 
+/// What becomes of a packet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It deserves no answer.
+    Ignored,
+    /// The answer is written.
+    Answered(Answered),
+    /// Others know the answer.
+    Elsewhere(Elsewhere),
+}
+
+/// A question for others, and what the zone knows of its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Elsewhere {
+    pub(crate) question: Question,
+    /// The aliases that lead from the name asked for to that of the question.
+    chain: Vec<Name>,
+}
+
 /// UDP payload without EDNS (RFC 1035).
 const SMALL: usize = 512;
 /// An OPT record without options.
@@ -29,8 +51,11 @@ const FLAG_RESPONSE: u8 = 0x80;
 const FLAG_AUTHORITATIVE: u8 = 0x04;
 const FLAG_TRUNCATED: u8 = 0x02;
 const FLAG_RECURSION_DESIRED: u8 = 0x01;
+/// These two are in the header's fourth byte.
+const FLAG_RECURSION_AVAILABLE: u8 = 0x80;
+const FLAG_AUTHENTIC: u8 = 0x20;
 
-/// Answers `packet` by writing into `message`, whose content before is dropped; `None` if it deserves no answer. `turn`
+/// Answers `packet` by writing into `message`, whose content before is dropped. `turn`
 /// says which of several records comes first, so that clients spread.
 pub fn answer(
     zone: &Zone,
@@ -38,17 +63,17 @@ pub fn answer(
     transport: Transport,
     turn: usize,
     message: &mut Vec<u8>,
-) -> Option<Answered> {
+) -> Outcome {
     message.clear();
     let query = match parse(packet) {
         Ok(query) => query,
-        Err(Malformed::Ignore) => return None,
-        Err(Malformed::FormErr) => return Some(reject(packet, Rcode::FormErr, message)),
-        Err(Malformed::NotImp) => return Some(reject(packet, Rcode::NotImp, message)),
+        Err(Malformed::Ignore) => return Outcome::Ignored,
+        Err(Malformed::FormErr) => return Outcome::Answered(reject(packet, Rcode::FormErr, message)),
+        Err(Malformed::NotImp) => return Outcome::Answered(reject(packet, Rcode::NotImp, message)),
     };
     let mut draft = Draft::new(message, &query, transport);
     if query.edns.is_some_and(|edns| edns.version != 0) {
-        return Some(draft.finish(&query, Rcode::BadVers));
+        return Outcome::Answered(draft.finish(&query, Rcode::BadVers));
     }
     let reply = zone.lookup(&query);
     let rcode = match &reply {
@@ -61,11 +86,13 @@ pub fn answer(
             }
             Rcode::NoError
         }
+        Reply::Alias { targets, answer: None } if zone.forwards() => return elsewhere(&query, targets),
         Reply::Alias { targets, answer } => {
             draft.authoritative = true;
-            draft.chain(targets, answer.as_deref(), turn);
+            draft.alias(targets, answer.as_deref(), turn);
             Rcode::NoError
         }
+        Reply::Elsewhere => return elsewhere(&query, &[]),
         Reply::NoData(_) => Rcode::NoError,
         Reply::NxDomain(_) => Rcode::NxDomain,
         Reply::ServFail(_) => Rcode::ServFail,
@@ -77,6 +104,39 @@ pub fn answer(
         let owner = HEADER + query.name_len() - apex.wire().len();
         draft.authority = soa.write_for(draft.message, 0, draft.limit, pointer(owner));
     }
+    Outcome::Answered(draft.finish(&query, rcode))
+}
+
+fn elsewhere(query: &Query<'_>, chain: &[&Name]) -> Outcome {
+    let name = chain.last().map_or_else(|| query.to_name(), |target| target.to_lowercase());
+    let dnssec_ok = query.edns.is_some_and(|edns| edns.dnssec_ok);
+    let question = Question { name, qtype: query.qtype, dnssec_ok };
+    Outcome::Elsewhere(Elsewhere { question, chain: chain.iter().map(|name| (*name).clone()).collect() })
+}
+
+/// Answers `packet` with what others said, as [`answer`] does; `None` if it is no query.
+///
+/// An upstream's failure is SERVFAIL, also behind an alias: an alias alone would say that there is nothing.
+pub(crate) fn relay(
+    packet: &[u8],
+    elsewhere: &Elsewhere,
+    resolved: &Resolved,
+    transport: Transport,
+    message: &mut Vec<u8>,
+) -> Option<Answered> {
+    message.clear();
+    let query = parse(packet).ok()?;
+    let mut draft = Draft::new(message, &query, transport);
+    draft.recursion_available = true;
+    let rcode = match resolved {
+        Resolved::Failed => Rcode::ServFail,
+        Resolved::Refused => Rcode::Refused,
+        Resolved::Answer { response, ttl_s } => {
+            draft.response(elsewhere, response, *ttl_s);
+            let denied = response.rcode == Response::NX_DOMAIN && elsewhere.chain.is_empty();
+            if denied { Rcode::NxDomain } else { Rcode::NoError }
+        }
+    };
     Some(draft.finish(&query, rcode))
 }
 
@@ -106,6 +166,8 @@ struct Draft<'m> {
     additional: u16,
     authoritative: bool,
     truncated: bool,
+    recursion_available: bool,
+    authentic: bool,
 }
 
 impl<'m> Draft<'m> {
@@ -126,11 +188,23 @@ impl<'m> Draft<'m> {
             additional: 0,
             authoritative: false,
             truncated: false,
+            recursion_available: false,
+            authentic: false,
         }
     }
 
-    /// Aliases, each owned by the target of the one before, and the last target's records.
-    fn chain(&mut self, targets: &[&Name], answer: Option<&RecordSet>, turn: usize) {
+    /// Aliases, and the last target's records.
+    fn alias(&mut self, targets: &[&Name], answer: Option<&RecordSet>, turn: usize) {
+        let Some(owner) = self.chain(targets.iter().copied()) else { return };
+        if let Some(records) = answer {
+            let written = records.write_for(self.message, first(turn, records.len()), self.limit, owner);
+            self.answers += written;
+            self.truncated = usize::from(written) < records.len();
+        }
+    }
+
+    /// Aliases, each owned by the target of the one before; returns where the last target's name is, if they fit.
+    fn chain<'n>(&mut self, targets: impl Iterator<Item = &'n Name>) -> Option<u16> {
         let mut owner = pointer(HEADER);
         for target in targets {
             let mut cname = Builder::new(TTL_S);
@@ -138,17 +212,62 @@ impl<'m> Draft<'m> {
             let start = self.message.len();
             if cname.build().write_for(self.message, 0, self.limit, owner) == 0 {
                 self.truncated = true;
-                return;
+                return None;
             }
             self.answers += 1;
             // Owner, type, class, time to live and length come before the target's name.
             owner = pointer(start + 12);
         }
-        if let Some(records) = answer {
-            let written = records.write_for(self.message, first(turn, records.len()), self.limit, owner);
-            self.answers += written;
-            self.truncated = usize::from(written) < records.len();
+        Some(owner)
+    }
+
+    /// Aliases of ours, and what an upstream said of the last.
+    fn response(&mut self, elsewhere: &Elsewhere, response: &Response, ttl_s: u32) {
+        let own = elsewhere.chain.is_empty();
+        (self.authoritative, self.authentic) = (!own, own && response.authentic);
+        let Some(owner) = self.chain(elsewhere.chain.iter()) else { return };
+        let mut names = vec![(elsewhere.question.name.clone(), owner)];
+        self.answers += self.records(&response.answer, ttl_s, &mut names, false);
+        // The chain is written whole here.
+        self.truncated = usize::from(self.answers) < elsewhere.chain.len() + response.answer.len();
+        if own && !self.truncated {
+            self.authority = self.records(&response.authority, ttl_s, &mut names, true);
+            self.additional = self.records(&response.additional, ttl_s, &mut names, true);
         }
+    }
+
+    /// Writes records as long as there is room, or all or none; returns how many. An owner that is in `names`, by its
+    /// lower case, becomes a pointer; the others are added.
+    fn records(&mut self, records: &[Record], ttl_s: u32, names: &mut Vec<(Name, u16)>, all: bool) -> u16 {
+        let (start, mut written) = (self.message.len(), 0);
+        for record in records {
+            let before = self.message.len();
+            self.record(record, ttl_s, names);
+            if self.message.len() > self.limit {
+                self.message.truncate(if all { start } else { before });
+                return if all { 0 } else { written };
+            }
+            written += 1;
+        }
+        written
+    }
+
+    fn record(&mut self, record: &Record, ttl_s: u32, names: &mut Vec<(Name, u16)>) {
+        let owner = record.owner.to_lowercase();
+        match names.iter().find(|(name, _)| *name == owner) {
+            Some((_, at)) => self.message.extend_from_slice(&(0xC000 | at).to_be_bytes()),
+            None => {
+                let at = self.message.len();
+                self.message.extend_from_slice(record.owner.wire());
+                names.extend(u16::try_from(at).ok().filter(|at| *at < 0x4000).map(|at| (owner, at)));
+            }
+        }
+        let length = u16::try_from(record.data.len()).expect("it was read from a record");
+        self.message.extend_from_slice(&record.rtype.to_be_bytes());
+        self.message.extend_from_slice(&record.class.to_be_bytes());
+        self.message.extend_from_slice(&record.ttl_s.min(ttl_s).to_be_bytes());
+        self.message.extend_from_slice(&length.to_be_bytes());
+        self.message.extend_from_slice(&record.data);
     }
 
     /// Writes the header and the OPT record.
@@ -167,7 +286,9 @@ impl<'m> Draft<'m> {
             }
         }
         self.message[..2].copy_from_slice(&query.id.to_be_bytes());
-        self.message[2..4].copy_from_slice(&[flags, rcode.header_bits()]);
+        let available = if self.recursion_available { FLAG_RECURSION_AVAILABLE } else { 0 };
+        let authentic = if self.authentic { FLAG_AUTHENTIC } else { 0 };
+        self.message[2..4].copy_from_slice(&[flags, rcode.header_bits() | available | authentic]);
         let counts = [1, self.answers, self.authority, self.additional].map(u16::to_be_bytes);
         self.message[4..HEADER].copy_from_slice(counts.as_flattened());
         Answered { rcode, qtype: query.qtype }

@@ -1,5 +1,6 @@
 //! The options of cluster DNS.
 
+use crate::forward::Forwarding;
 use sealane_model::ServiceName;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -14,7 +15,7 @@ pub enum Pods {
 }
 
 /// What [`run`](crate::run) is told.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Where to answer, UDP and TCP; port 53 of the node's addresses.
     pub listen: Vec<SocketAddr>,
@@ -22,8 +23,10 @@ pub struct Config {
     pub cluster_domain: String,
     /// The Service by which clients know this server; it is the name server that the zone names.
     pub dns_service: ServiceName,
-    /// Where to ask for names outside the cluster; without any they are refused. Not used yet.
+    /// Where to ask for names outside the cluster, the preferred first; without any they are refused.
     pub upstream: Vec<SocketAddr>,
+    /// How to ask there.
+    pub forwarding: Forwarding,
     /// Where to serve `/metrics`, `/health` and `/ready` over HTTP; port 9153 of the node's address.
     pub metrics_listen: Vec<SocketAddr>,
     /// Names of Pods.
@@ -44,6 +47,7 @@ impl Default for Config {
             cluster_domain: "cluster.local".into(),
             dns_service: ServiceName { namespace: "kube-system".into(), name: "kube-dns".into() },
             upstream: Vec::new(),
+            forwarding: Forwarding::default(),
             metrics_listen: Vec::new(),
             pods: Pods::Insecure,
             namespaces: None,

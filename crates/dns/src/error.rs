@@ -12,6 +12,12 @@ pub enum Error {
     /// There is nothing to listen on.
     #[error("no address to serve DNS on was given")]
     NoAddress,
+    /// There is no thread, or no such namespace, to ask upstreams from.
+    #[error("preparing to ask upstream name servers")]
+    Forwarding(#[source] io::Error),
+    /// A thread cannot be had.
+    #[error("starting a thread that serves UDP")]
+    Thread(#[source] io::Error),
     /// An address cannot be had.
     #[error("listening on {address} ({protocol})")]
     Listen {

@@ -1,7 +1,7 @@
 //! Cluster DNS: the latest [`Snapshot`] becomes answers to the queries of Pods (Kubernetes DNS specification 1.1.0).
 //!
 //! A [`Zone`](zone::Zone) is the snapshot in DNS' terms; [`answer`](answer::answer) is a pure function from it and a
-//! packet to a packet; `serve` moves packets.
+//! packet to a packet; `forward` asks others for names outside the cluster; `serve` moves packets.
 //!
 //! Invariants: answers to the name of a Service are bytes made when the Service changed, not when it is asked for; before
 //! the first complete snapshot no name of the cluster is denied (SERVFAIL instead); no packet, however malformed, makes
@@ -10,6 +10,7 @@
 pub mod answer;
 mod config;
 mod error;
+mod forward;
 mod metrics;
 mod serve;
 pub mod wire;
@@ -17,8 +18,10 @@ pub mod zone;
 
 pub use config::{Config, Pods};
 pub use error::Error;
+pub use forward::{Forwarding, Patience};
 
 use arc_swap::ArcSwap;
+use forward::Forwarder;
 use metrics::Metrics;
 use sealane_model::Snapshot;
 use serve::Shared;
@@ -41,8 +44,9 @@ pub async fn run(
 ) -> Result<(), Error> {
     let options = Options::new(&config)?;
     let zone = Arc::new(ArcSwap::from_pointee(Zone::new(Arc::new(options), serial())));
-    let shared =
-        Shared { zone: zone.clone(), metrics: Arc::new(Metrics::default()), shutdown: shutdown.clone() };
+    let forwarder = Forwarder::start(&config, &shutdown)?;
+    let metrics = Arc::new(Metrics::new(serve::udp_threads(&config) + 1));
+    let shared = Shared { zone: zone.clone(), forwarder, metrics, shutdown: shutdown.clone() };
     let tasks = TaskTracker::new();
     serve::start(&config, &shared, &tasks).await?;
     tracing::info!(listen = ?config.listen, domain = config.cluster_domain, "serving DNS");

@@ -34,6 +34,7 @@ const CASES: &[Case] = &[
     ("6", "web.gone.svc.Z", "A", "NXDOMAIN", NOTHING, SOA),
     ("7", "gone.svc.Z", "A", "NXDOMAIN", NOTHING, SOA),
     ("8", "prod.svc.Z", "A NS", "NOERROR", NOTHING, SOA),
+    ("8", "empty.svc.Z", "A NS", "NOERROR", NOTHING, SOA),
     ("8", "svc.Z", "A NS", "NOERROR", NOTHING, SOA),
     ("8", "pod.Z", "A NS", "NOERROR", NOTHING, SOA),
     ("9", "foo.Z", "A NS", "NXDOMAIN", NOTHING, SOA),
@@ -199,6 +200,7 @@ const CASES: &[Case] = &[
     ("54", "x.prod.pod.Z", "A", "NXDOMAIN", NOTHING, SOA),
     ("54", "10-1-0-5.gone.pod.Z", "A", "NXDOMAIN", NOTHING, SOA),
     ("54", "prod.pod.Z", "A", "NOERROR", NOTHING, SOA),
+    ("54", "empty.pod.Z", "A", "NOERROR", NOTHING, SOA),
     ("56", "web.test.svc.Z", "A", "NOERROR", &["A 10.96.1.20"], NOTHING),
     ("62", "Z", "AXFR IXFR", "REFUSED", NOTHING, NOTHING),
     ("68", "www.example.com", "A", "REFUSED", NOTHING, NOTHING),
@@ -306,6 +308,7 @@ fn options_hold() {
         &[
             ("56", "web.test.svc.Z", "A", "NXDOMAIN", NOTHING, SOA),
             ("56", "test.svc.Z", "A", "NXDOMAIN", NOTHING, SOA),
+            ("56", "empty.svc.Z", "A", "NXDOMAIN", NOTHING, SOA),
             ("56", "20.1.96.10.in-addr.arpa", "PTR", "NXDOMAIN", NOTHING, SOA4),
             ("56", "web.prod.svc.Z", "A", "NOERROR", &["A 10.96.0.20"], NOTHING),
         ],
@@ -383,8 +386,7 @@ fn the_message_around_the_question() {
     assert_eq!((got.rcode.as_str(), got.answer.len()), ("REFUSED", 0), "67");
     let mut message = Vec::new();
     let answered = |packet: &[u8], message: &mut Vec<u8>| {
-        sealane_dns::answer::answer(&zone, packet, Transport::Udp, 0, message)
-            .map(|answered| answered.rcode.name())
+        fixture::answer(&zone, packet, Transport::Udp, 0, message).map(|answered| answered.rcode.name())
     };
     let good = query("web.prod.svc.cluster.local", 1, 1, Some((1232, 0)));
     let mut notify = good.clone();
@@ -410,7 +412,7 @@ fn answers_take_turns() {
     let packet = query("db.prod.svc.cluster.local", 1, 1, None);
     let first = |turn| {
         let mut message = Vec::new();
-        sealane_dns::answer::answer(&zone, &packet, Transport::Udp, turn, &mut message).unwrap();
+        fixture::answer(&zone, &packet, Transport::Udp, turn, &mut message).unwrap();
         let answer = fixture::decode(&message).answer;
         assert_eq!(answer.len(), 2);
         answer[0].clone()

@@ -4,9 +4,9 @@
 
 mod fixture;
 
-use fixture::{alias, cluster, config, decode, empty_zone, endpoint, query, service, snapshot, zone};
+use fixture::{alias, answer, cluster, config, decode, empty_zone, endpoint, query, service, snapshot, zone};
 use proptest::prelude::*;
-use sealane_dns::answer::{Transport, answer};
+use sealane_dns::answer::Transport;
 use sealane_model::{ServiceView, Snapshot};
 use std::collections::BTreeMap;
 
@@ -61,6 +61,27 @@ proptest! {
     }
 
     #[test]
+    fn any_answer_of_an_upstream_is_survived(
+        damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        cut in 0..20_usize,
+    ) {
+        thread_local!(static ZONE: sealane_dns::zone::Zone = zone(&config(), &cluster()));
+        let packet = query("_pg._tcp.db.prod.svc.cluster.local", 33, 1, None);
+        let mut message = Vec::new();
+        ZONE.with(|zone| answer(zone, &packet, Transport::Udp, 0, &mut message)).unwrap();
+        let whole = sealane_dns::wire::Response::read(&message, 0x1234, &packet[12..]).unwrap();
+        prop_assert_eq!((whole.answer.len(), whole.additional.len()), (3, 3));
+        for (at, byte) in damages {
+            let at = at.index(message.len());
+            message[at] = byte;
+        }
+        message.truncate(message.len() - cut.saturating_sub(10));
+        if let Some(read) = sealane_dns::wire::Response::read(&message, 0x1234, &packet[12..]) {
+            let _ = read.ttl_s();
+        }
+    }
+
+    #[test]
     fn whatever_is_answered_can_be_read(packet in damaged_query(), turn in any::<usize>()) {
         thread_local!(static ZONE: sealane_dns::zone::Zone = zone(&config(), &cluster()));
         let mut message = Vec::new();
@@ -77,15 +98,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn following_changes_is_starting_from_nothing(steps in prop::collection::vec((0..4_u8, 0..6_u8), 1..25)) {
+    fn following_changes_is_starting_from_nothing(steps in prop::collection::vec((0..4_u8, 0..6_u8, 0..4_u8), 1..25)) {
         let (mut views, mut shown) = (BTreeMap::new(), Snapshot::default());
         let mut followed = empty_zone(&config());
-        for (n, variant) in steps {
+        for (n, variant, namespaces) in steps {
             match view(n, variant) {
                 Some(view) => views.insert(n, view),
                 None => views.remove(&n),
             };
-            let next = snapshot(views.values().cloned().collect());
+            let mut next = snapshot(views.values().cloned().collect());
+            let exists = |(i, name): (usize, &str)| (namespaces >> i & 1 == 1).then(|| std::sync::Arc::<str>::from(name));
+            next.namespaces = ["prod", "test"].into_iter().enumerate().filter_map(exists).collect();
             followed = followed.update(&shown, &next, fixture::SERIAL);
             shown = next;
         }

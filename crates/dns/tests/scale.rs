@@ -4,8 +4,8 @@
 
 mod fixture;
 
-use fixture::{config, empty_zone, endpoint, query, service, snapshot};
-use sealane_dns::answer::{Transport, answer};
+use fixture::{answer, config, empty_zone, endpoint, query, service, snapshot};
+use sealane_dns::answer::Transport;
 use sealane_model::{ServiceView, Snapshot};
 use std::hint::black_box;
 use std::sync::Arc;

@@ -4,81 +4,21 @@
 
 mod fixture;
 
-use fixture::{cluster, config, decode, query, service, snapshot};
+use fixture::server::{LONG, Server, framed, unframed};
+use fixture::{cluster, config, query, service, snapshot};
 use sealane_dns::Config;
 use sealane_model::Snapshot;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::Instant;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-const LONG: Duration = Duration::from_secs(10);
-
-struct Server {
-    dns: SocketAddr,
-    http: SocketAddr,
-    snapshots: watch::Sender<Arc<Snapshot>>,
-    shutdown: CancellationToken,
-    running: tokio::task::JoinHandle<Result<(), sealane_dns::Error>>,
-}
-
-async fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
-}
-
-async fn start() -> Server {
-    let (dns, http) = (free_port().await, free_port().await);
-    let config = Config { listen: vec![dns], metrics_listen: vec![http], ..config() };
-    let (snapshots, receiver) = watch::channel(Arc::<Snapshot>::default());
-    let shutdown = CancellationToken::new();
-    let running = tokio::spawn(sealane_dns::run(config, receiver, shutdown.clone()));
-    let server = Server { dns, http, snapshots, shutdown, running };
-    let end = Instant::now() + LONG;
-    while TcpStream::connect(http).await.is_err() {
-        assert!(Instant::now() < end && !server.running.is_finished());
-        tokio::task::yield_now().await;
-    }
-    server
-}
-
-impl Server {
-    async fn udp(&self, packet: &[u8]) -> fixture::Decoded {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        socket.connect(self.dns).await.unwrap();
-        socket.send(packet).await.unwrap();
-        let mut answer = [0; 4096];
-        let length = timeout(LONG, socket.recv(&mut answer)).await.expect("an answer").unwrap();
-        decode(&answer[..length])
-    }
-
-    async fn page(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.http).await.unwrap();
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await.unwrap();
-        let mut page = String::new();
-        timeout(LONG, stream.read_to_string(&mut page)).await.expect("a page").unwrap();
-        page
-    }
-}
-
-async fn framed(stream: &mut TcpStream, packet: &[u8]) {
-    stream.write_all(&u16::try_from(packet.len()).unwrap().to_be_bytes()).await.unwrap();
-    stream.write_all(packet).await.unwrap();
-}
-
-async fn unframed(stream: &mut TcpStream) -> fixture::Decoded {
-    let length = timeout(LONG, stream.read_u16()).await.expect("an answer").unwrap();
-    let mut answer = vec![0; usize::from(length)];
-    stream.read_exact(&mut answer).await.unwrap();
-    decode(&answer)
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn serves_and_follows() {
-    let server = start().await;
+    let server = Server::start(config()).await;
     let web = query("web.prod.svc.cluster.local", 1, 1, None);
     assert_eq!(server.udp(&web).await.rcode, "SERVFAIL", "nothing is known yet");
     assert!(server.page("/ready").await.starts_with("HTTP/1.1 503 "));

@@ -2,7 +2,7 @@
 
 use crate::project::{Projected, SliceView, project_node, project_service, project_slice};
 use crate::table::Table;
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::runtime::watcher::Event;
@@ -20,6 +20,8 @@ pub enum Change {
     Slice(Event<EndpointSlice>),
     /// Of the Nodes.
     Node(Event<Node>),
+    /// Of the Namespaces.
+    Namespace(Event<Namespace>),
 }
 
 /// A slice's name in its namespace.
@@ -31,9 +33,12 @@ pub struct Index {
     services: Table<ServiceName, ServiceView>,
     slices: Table<SliceName, SliceView>,
     nodes: Table<Arc<str>, NodeView>,
+    /// Only that they exist matters.
+    namespaces: Table<Arc<str>, ()>,
     slices_of: BTreeMap<ServiceName, BTreeSet<SliceName>>,
     dirty_services: BTreeSet<ServiceName>,
     dirty_nodes: BTreeSet<Arc<str>>,
+    dirty_namespaces: BTreeSet<Arc<str>>,
     published: Arc<Snapshot>,
 }
 
@@ -51,9 +56,11 @@ impl Index {
             services: Table::new(),
             slices: Table::new(),
             nodes: Table::new(),
+            namespaces: Table::new(),
             slices_of: BTreeMap::new(),
             dirty_services: BTreeSet::new(),
             dirty_nodes: BTreeSet::new(),
+            dirty_namespaces: BTreeSet::new(),
             published: Arc::default(),
         }
     }
@@ -64,6 +71,7 @@ impl Index {
             Change::Service(Event::Init) => self.services.begin(),
             Change::Slice(Event::Init) => self.slices.begin(),
             Change::Node(Event::Init) => self.nodes.begin(),
+            Change::Namespace(event) => self.namespace_event(event),
             Change::Service(Event::InitApply(service) | Event::Apply(service)) => self.set_service(&service),
             Change::Slice(Event::InitApply(slice) | Event::Apply(slice)) => self.set_slice(&slice),
             Change::Node(Event::InitApply(node) | Event::Apply(node)) => self.set_node(&node),
@@ -95,7 +103,7 @@ impl Index {
     /// The snapshot of what was applied since the last call, if all watches have listed and it differs from that of the
     /// last call. Work is that of the Services and nodes that changed.
     pub fn publish(&mut self) -> Option<Arc<Snapshot>> {
-        if !(self.services.is_complete() && self.slices.is_complete() && self.nodes.is_complete()) {
+        if !self.is_complete() {
             return None;
         }
         let mut next = (*self.published).clone();
@@ -123,10 +131,24 @@ impl Index {
                 None => next.nodes.remove(&name),
             };
         }
+        for name in std::mem::take(&mut self.dirty_namespaces) {
+            changed |= match self.namespaces.get(&name) {
+                Some(()) => next.namespaces.insert(name).is_none(),
+                None => next.namespaces.remove(&name).is_some(),
+            };
+        }
         changed.then(|| {
             self.published = Arc::new(next);
             self.published.clone()
         })
+    }
+
+    /// Whether every watch has listed once.
+    fn is_complete(&self) -> bool {
+        self.services.is_complete()
+            && self.slices.is_complete()
+            && self.nodes.is_complete()
+            && self.namespaces.is_complete()
     }
 
     /// A Service with the endpoints of all its slices.
@@ -169,6 +191,24 @@ impl Index {
         if self.nodes.set(name.clone(), value).is_some() {
             warn("Node", "", &name, &findings);
             self.dirty_nodes.insert(name);
+        }
+    }
+
+    fn namespace_event(&mut self, event: Event<Namespace>) {
+        let name = |namespace: &Namespace| namespace.metadata.name.as_deref().map(Arc::<str>::from);
+        match event {
+            Event::Init => self.namespaces.begin(),
+            Event::InitApply(namespace) | Event::Apply(namespace) => {
+                let name = name(&namespace).filter(|name| self.namespaces.set(name.clone(), ()).is_some());
+                self.dirty_namespaces.extend(name);
+            }
+            Event::Delete(namespace) => {
+                let name = name(&namespace).filter(|name| self.namespaces.remove(name).is_some());
+                self.dirty_namespaces.extend(name);
+            }
+            Event::InitDone => {
+                self.dirty_namespaces.extend(self.namespaces.sweep().into_iter().map(|(name, ())| name));
+            }
         }
     }
 

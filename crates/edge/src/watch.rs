@@ -1,4 +1,4 @@
-//! The loop: three watches in, snapshots out.
+//! The loop: four watches in, snapshots out.
 
 use crate::backoff::Doubling;
 use crate::index::{Change, Index};
@@ -15,15 +15,18 @@ use tokio_util::sync::CancellationToken;
 /// So many events become one snapshot at most, so that an endless flow of them cannot hold the snapshot back.
 const BATCH: usize = 4_096;
 
-/// Watches Services, EndpointSlices and Nodes and publishes what they add up to, until `shutdown`. The first snapshot
-/// comes when all three have listed; failures are retried for ever and change nothing that was published.
+/// Watches Services, EndpointSlices, Nodes and Namespaces and publishes what they add up to, until `shutdown`. The first
+/// snapshot comes when all four have listed; failures are retried for ever and change nothing that was published.
 pub async fn run(client: Client, snapshots: watch::Sender<Arc<Snapshot>>, shutdown: CancellationToken) {
     let mut changes = select(
         select(
             follow(Api::all(client.clone()), "Services", Change::Service),
             follow(Api::all(client.clone()), "EndpointSlices", Change::Slice),
         ),
-        follow(Api::all(client), "Nodes", Change::Node),
+        select(
+            follow(Api::all(client.clone()), "Nodes", Change::Node),
+            follow(Api::all(client), "Namespaces", Change::Namespace),
+        ),
     );
     let mut index = Index::new();
     loop {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "tests, helpers too")]
 
-use k8s_openapi::api::core::v1::{Node, Service};
+use k8s_openapi::api::core::v1::{Namespace, Node, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::runtime::watcher::Event;
 use proptest::prelude::*;
@@ -41,13 +41,22 @@ fn node(n: u8, variant: u8) -> Node {
         .unwrap()
 }
 
+fn namespace(n: u8, variant: u8) -> Namespace {
+    let labels = json!({"variant": variant.to_string()});
+    serde_json::from_value(json!({"metadata": {"name": format!("ns{n}"), "labels": labels}})).unwrap()
+}
+
 /// The objects that exist: number to variant.
 #[derive(Debug, Clone, Default)]
 struct World {
     services: BTreeMap<u8, u8>,
     slices: BTreeMap<u8, u8>,
     nodes: BTreeMap<u8, u8>,
+    namespaces: BTreeMap<u8, u8>,
 }
+
+/// Services, slices, nodes, namespaces.
+const KINDS: u8 = 4;
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -75,7 +84,7 @@ enum Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let (kind, n, variant) = (0..3u8, 0..4u8, 0..5u8);
+    let (kind, n, variant) = (0..KINDS, 0..4u8, 0..5u8);
     prop_oneof![
         6 => (kind.clone(), n.clone(), variant.clone()).prop_map(|(kind, n, variant)| Step::Set { kind, n, variant }),
         3 => (kind.clone(), n.clone()).prop_map(|(kind, n)| Step::Delete { kind, n }),
@@ -87,7 +96,7 @@ fn step() -> impl Strategy<Value = Step> {
 
 impl World {
     fn of(&mut self, kind: u8) -> &mut BTreeMap<u8, u8> {
-        [&mut self.services, &mut self.slices, &mut self.nodes][usize::from(kind)]
+        [&mut self.services, &mut self.slices, &mut self.nodes, &mut self.namespaces][usize::from(kind)]
     }
 }
 
@@ -99,9 +108,12 @@ fn event(kind: u8, n: u8, variant: u8, how: How) -> Change {
         (1, How::Apply) => Change::Slice(Event::Apply(slice(n, variant))),
         (1, How::Delete) => Change::Slice(Event::Delete(slice(n, variant))),
         (1, How::List) => Change::Slice(Event::InitApply(slice(n, variant))),
-        (_, How::Apply) => Change::Node(Event::Apply(node(n, variant))),
-        (_, How::Delete) => Change::Node(Event::Delete(node(n, variant))),
-        (_, How::List) => Change::Node(Event::InitApply(node(n, variant))),
+        (2, How::Apply) => Change::Node(Event::Apply(node(n, variant))),
+        (2, How::Delete) => Change::Node(Event::Delete(node(n, variant))),
+        (2, How::List) => Change::Node(Event::InitApply(node(n, variant))),
+        (_, How::Apply) => Change::Namespace(Event::Apply(namespace(n, variant))),
+        (_, How::Delete) => Change::Namespace(Event::Delete(namespace(n, variant))),
+        (_, How::List) => Change::Namespace(Event::InitApply(namespace(n, variant))),
     }
 }
 
@@ -116,7 +128,8 @@ fn list(index: &mut Index, kind: u8, objects: &BTreeMap<u8, u8>, broken_after: O
     index.apply(match kind {
         0 => Change::Service(Event::Init),
         1 => Change::Slice(Event::Init),
-        _ => Change::Node(Event::Init),
+        2 => Change::Node(Event::Init),
+        _ => Change::Namespace(Event::Init),
     });
     for (n, variant) in objects.iter().take(broken_after.unwrap_or(usize::MAX)) {
         index.apply(event(kind, *n, *variant, How::List));
@@ -125,14 +138,15 @@ fn list(index: &mut Index, kind: u8, objects: &BTreeMap<u8, u8>, broken_after: O
         index.apply(match kind {
             0 => Change::Service(Event::InitDone),
             1 => Change::Slice(Event::InitDone),
-            _ => Change::Node(Event::InitDone),
+            2 => Change::Node(Event::InitDone),
+            _ => Change::Namespace(Event::InitDone),
         });
     }
 }
 
 fn from_nothing(world: &mut World) -> Arc<Snapshot> {
     let mut index = Index::new();
-    for kind in 0..3 {
+    for kind in 0..KINDS {
         assert!(index.publish().is_none(), "nothing is published before all have listed");
         list(&mut index, kind, world.of(kind), None);
     }
@@ -140,14 +154,14 @@ fn from_nothing(world: &mut World) -> Arc<Snapshot> {
 }
 
 fn same(a: &Snapshot, b: &Snapshot) -> bool {
-    a.complete == b.complete && a.services == b.services && a.nodes == b.nodes
+    (a.complete, &a.services, &a.nodes, &a.namespaces) == (b.complete, &b.services, &b.nodes, &b.namespaces)
 }
 
 proptest! {
     #[test]
     fn incremental_is_projection_from_nothing(steps in prop::collection::vec(step(), 0..60)) {
         let (mut index, mut world, mut last) = (Index::new(), World::default(), Arc::<Snapshot>::default());
-        for kind in 0..3 {
+        for kind in 0..KINDS {
             list(&mut index, kind, &BTreeMap::new(), None);
         }
         let mut publish = |index: &mut Index| {
@@ -200,7 +214,7 @@ fn one_slice_touches_one_service() {
     world.services.extend([(0, 0), (1, 0), (2, 0)]);
     world.slices.extend([(0, 1), (1, 2)]);
     let mut index = Index::new();
-    for kind in 0..3 {
+    for kind in 0..KINDS {
         list(&mut index, kind, world.of(kind), None);
     }
     let before = index.publish().unwrap();

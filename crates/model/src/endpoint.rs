@@ -39,3 +39,22 @@ pub struct Endpoint {
     /// `hints.forZones`.
     pub zone_hints: Arc<[Arc<str>]>,
 }
+
+impl Endpoint {
+    /// A ready endpoint that says no more of itself than its address: no port yet.
+    #[must_use]
+    pub fn new(ip: IpAddr) -> Self {
+        Self {
+            ip,
+            ports: Arc::default(),
+            ready: true,
+            serving: true,
+            terminating: false,
+            node: None,
+            zone: None,
+            hostname: None,
+            pod: None,
+            zone_hints: Arc::default(),
+        }
+    }
+}

@@ -113,3 +113,29 @@ pub struct ServiceView {
     /// The endpoints of all its slices, sorted, without duplicates.
     pub endpoints: Vec<Endpoint>,
 }
+
+impl ServiceView {
+    /// A Service of type ClusterIP with everything else as an empty spec has it: no address, port or endpoint yet.
+    #[must_use]
+    pub fn new(namespace: &str, name: &str) -> Self {
+        Self {
+            name: ServiceName { namespace: namespace.into(), name: name.into() },
+            kind: ServiceKind::ClusterIp,
+            cluster_ips: Vec::new(),
+            headless: false,
+            external_name: None,
+            external_ips: Vec::new(),
+            load_balancer: Vec::new(),
+            source_ranges: Vec::new(),
+            ports: Vec::new(),
+            internal_policy: TrafficPolicy::Cluster,
+            external_policy: TrafficPolicy::Cluster,
+            health_check_node_port: None,
+            affinity: None,
+            publish_not_ready: false,
+            traffic_distribution: None,
+            proxy_name: None,
+            endpoints: Vec::new(),
+        }
+    }
+}

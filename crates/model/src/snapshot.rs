@@ -1,7 +1,7 @@
 //! All that a process knows of the cluster at one moment.
 
 use crate::{ServiceName, ServiceView};
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ pub struct NodeView {
     pub ready: bool,
 }
 
-/// All Services and nodes at one moment. Cloning is cheap; unchanged Services keep their `Arc`.
+/// All Services, nodes and namespaces at one moment. Cloning is cheap; unchanged Services keep their `Arc`.
 #[derive(Debug, Clone, Default)]
 pub struct Snapshot {
     /// False until every watch has listed once; nothing may be planned from such a snapshot.
@@ -29,6 +29,8 @@ pub struct Snapshot {
     pub services: OrdMap<ServiceName, Arc<ServiceView>>,
     /// All nodes by name.
     pub nodes: OrdMap<Arc<str>, Arc<NodeView>>,
+    /// The names of all namespaces, also of those without Services.
+    pub namespaces: OrdSet<Arc<str>>,
 }
 
 impl Snapshot {
@@ -44,6 +46,18 @@ impl Snapshot {
                     name.clone()
                 }
                 imbl::ordmap::DiffItem::Update { new: (name, _), .. } => name.clone(),
+            })
+            .collect()
+    }
+
+    /// The namespaces that are in one of two snapshots only, in order, each with whether it is in this one. Proportional
+    /// to the change.
+    #[must_use]
+    pub fn changed_namespaces(&self, older: &Self) -> Vec<(Arc<str>, bool)> {
+        (older.namespaces.diff(&self.namespaces))
+            .map(|item| match item {
+                imbl::ordset::DiffItem::Add(name) => (name.clone(), true),
+                imbl::ordset::DiffItem::Remove(name) => (name.clone(), false),
             })
             .collect()
     }

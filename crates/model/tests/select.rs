@@ -2,8 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 use sealane_model::{
-    Endpoint, NodeView, Protocol, Scope, ServiceKind, ServiceName, ServicePort, ServiceView, TargetPort,
-    TrafficPolicy, select,
+    Endpoint, NodeView, Protocol, Scope, ServicePort, ServiceView, TargetPort, TrafficPolicy, select,
 };
 use std::sync::Arc;
 
@@ -14,29 +13,19 @@ fn endpoint(line: &str) -> Endpoint {
     let words: Vec<&str> = words.split('|').collect();
     let number = words.iter().find_map(|w| w.strip_prefix("port=")).unwrap_or("8080");
     Endpoint {
-        ip: ip.parse().unwrap(),
         ports: Arc::from([(Arc::from("http"), Protocol::Tcp, number.parse().ok())]),
         ready: words.contains(&"ready"),
         serving: words.contains(&"serving"),
         terminating: words.contains(&"terminating"),
         node: (!node.is_empty()).then(|| Arc::from(node)),
-        zone: None,
-        hostname: None,
-        pod: None,
         zone_hints: words.iter().filter_map(|w| w.strip_prefix("zone=")).map(Arc::from).collect(),
+        ..Endpoint::new(ip.parse().unwrap())
     }
 }
 
 fn service(endpoints: &[&str]) -> ServiceView {
     ServiceView {
-        name: ServiceName { namespace: Arc::from("default"), name: Arc::from("web") },
-        kind: ServiceKind::ClusterIp,
         cluster_ips: vec!["10.96.0.5".parse().unwrap()],
-        headless: false,
-        external_name: None,
-        external_ips: vec![],
-        load_balancer: vec![],
-        source_ranges: vec![],
         ports: vec![ServicePort {
             name: Arc::from("http"),
             protocol: Protocol::Tcp,
@@ -44,14 +33,8 @@ fn service(endpoints: &[&str]) -> ServiceView {
             node_port: None,
             target_port: TargetPort::Number(8080),
         }],
-        internal_policy: TrafficPolicy::Cluster,
-        external_policy: TrafficPolicy::Cluster,
-        health_check_node_port: None,
-        affinity: None,
-        publish_not_ready: false,
-        traffic_distribution: None,
-        proxy_name: None,
         endpoints: endpoints.iter().map(|line| endpoint(line)).collect(),
+        ..ServiceView::new("default", "web")
     }
 }
 

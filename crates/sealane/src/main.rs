@@ -19,6 +19,7 @@ mod pki;
 mod preflight;
 mod process;
 mod publish;
+mod resolver;
 mod run;
 mod status;
 mod terminal;

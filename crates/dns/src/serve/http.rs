@@ -1,6 +1,7 @@
 //! `/metrics`, `/health` and `/ready` over HTTP/1.1, one request a connection.
 
 use super::{Shared, accept::accept};
+use crate::forward::Forwarder;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -46,7 +47,10 @@ fn respond(head: &[u8], shared: &Shared) -> (&'static str, String) {
     let (method, target) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
     match (method, path) {
-        (b"GET", b"/metrics") => ("200 OK", shared.metrics.render()),
+        (b"GET", b"/metrics") => {
+            let forwarder = shared.forwarder.as_ref().map(Forwarder::render).unwrap_or_default();
+            ("200 OK", shared.metrics.render() + &forwarder)
+        }
         (b"GET", b"/health") => ("200 OK", "OK".into()),
         (b"GET", b"/ready") if shared.zone.load().is_ready() => ("200 OK", "OK".into()),
         (b"GET", b"/ready") => ("503 Service Unavailable", "kubernetes".into()),

@@ -1,7 +1,7 @@
 //! Queries over TCP (RFC 7766): several on a connection, each answered in turn.
 
 use super::{Shared, accept::accept};
-use crate::answer::{Transport, answer};
+use crate::answer::{Outcome, Transport, answer, relay};
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -11,6 +11,8 @@ use tokio::time::timeout;
 
 /// So many connections at once; a further one waits until one ends, which takes [`IDLE`] at most.
 const CONNECTIONS: usize = 256;
+/// All connections count in one place; UDP's threads follow.
+const TCP_SHARD: usize = 0;
 /// How long a client may take for its next query, or for taking an answer.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -38,9 +40,17 @@ async fn converse(mut stream: TcpStream, client: SocketAddr, shared: &Shared) ->
         timeout(IDLE, stream.read_exact(&mut packet)).await??;
         turn = turn.wrapping_add(usize::from(client.port()));
         // Not across an await: a slow client must not keep an old zone alive.
-        let answered = answer(&shared.zone.load(), &packet, Transport::Tcp, turn, &mut message);
+        let outcome = answer(&shared.zone.load(), &packet, Transport::Tcp, turn, &mut message);
+        let answered = match outcome {
+            Outcome::Ignored => None,
+            Outcome::Answered(answered) => Some(answered),
+            Outcome::Elsewhere(elsewhere) => {
+                let resolved = shared.resolve(&elsewhere).await;
+                relay(&packet, &elsewhere, &resolved, Transport::Tcp, &mut message)
+            }
+        };
         let Some(answered) = answered else { return Ok(()) };
-        shared.metrics.count(Transport::Tcp, client.is_ipv6(), answered);
+        shared.metrics.shard(TCP_SHARD).count(Transport::Tcp, client.is_ipv6(), answered);
         framed.clear();
         framed.extend_from_slice(&u16::try_from(message.len()).unwrap_or(u16::MAX).to_be_bytes());
         framed.extend_from_slice(&message);

@@ -1,13 +1,15 @@
-//! The DNS wire format (RFC 1035, RFC 6891), as much of it as an authoritative server needs.
+//! The DNS wire format (RFC 1035, RFC 6891), as much of it as an authoritative server and a forwarder need.
 
 mod name;
 mod query;
 mod records;
+mod response;
 
 pub use name::Name;
 pub(crate) use name::push_label;
 pub use query::{Edns, Malformed, Query, parse};
 pub use records::{Builder, Owner, RecordSet};
+pub use response::{Record, Response};
 
 /// The length of a message's header.
 pub const HEADER: usize = 12;
@@ -26,12 +28,16 @@ pub mod rtype {
     pub const SOA: u16 = 6;
     /// The name of an address.
     pub const PTR: u16 = 12;
+    /// A mail server.
+    pub const MX: u16 = 15;
     /// Text.
     pub const TXT: u16 = 16;
     /// An IPv6 address.
     pub const AAAA: u16 = 28;
     /// A host and a port (RFC 2782).
     pub const SRV: u16 = 33;
+    /// Another name for a whole subtree.
+    pub const DNAME: u16 = 39;
     /// Options of a message (RFC 6891).
     pub const OPT: u16 = 41;
     /// A change of a zone since a version of it.

@@ -32,6 +32,11 @@ impl Name {
         Self(self.0.to_ascii_lowercase().into())
     }
 
+    /// A name whose bytes were checked.
+    pub(super) fn of_wire(wire: Vec<u8>) -> Self {
+        Self(wire.into())
+    }
+
     /// The bytes.
     #[must_use]
     pub fn wire(&self) -> &[u8] {

@@ -1,6 +1,6 @@
 //! Queries: untrusted bytes in, a question out.
 
-use super::{HEADER, rtype};
+use super::{HEADER, Name, rtype};
 
 /// A question and what else of the message matters.
 #[derive(Debug, Clone)]
@@ -49,6 +49,11 @@ impl Query<'_> {
     #[must_use]
     pub fn name(&self) -> &[u8] {
         &self.lower[..self.name_len()]
+    }
+
+    /// The name in lower case.
+    pub(crate) fn to_name(&self) -> Name {
+        Name::of_wire(self.name().to_vec())
     }
 
     /// The length of the name in wire form.

@@ -39,6 +39,8 @@ pub enum Reply<'z> {
     NxDomain(&'z Apex),
     /// Not known yet.
     ServFail(&'z Apex),
+    /// Not ours; others are to be asked.
+    Elsewhere,
     /// Not ours.
     Refused,
 }
@@ -90,12 +92,22 @@ impl Zone {
                 None => {}
             }
         }
-        Reply::Refused
+        if self.options.forwards { Reply::Elsewhere } else { Reply::Refused }
     }
 
     /// What does not exist, or may not have been heard of yet.
     pub(super) fn denied<'z>(&self, apex: &'z Apex) -> Reply<'z> {
         if self.ready { Reply::NxDomain(apex) } else { Reply::ServFail(apex) }
+    }
+
+    /// Whether names that are not the cluster's are asked of others.
+    pub(crate) fn forwards(&self) -> bool {
+        self.options.forwards
+    }
+
+    /// An address that is not the cluster's: others may know its name.
+    pub(super) fn foreign<'z>(&self, apex: &'z Apex) -> Reply<'z> {
+        if self.ready && self.options.forwards { Reply::Elsewhere } else { self.denied(apex) }
     }
 
     pub(super) fn service_named(&self, name: &ServiceName) -> Option<&ServiceRecords> {

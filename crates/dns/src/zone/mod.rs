@@ -30,7 +30,7 @@ pub struct Zone {
     ip6: Apex,
     /// By the wire form of `service.namespace`, in lower case.
     services: imbl::HashMap<Box<[u8]>, Arc<ServiceRecords>>,
-    /// How many Services each namespace has.
+    /// Why each namespace exists: the watch of namespaces says so, and each of its Services does (it may be heard of first).
     namespaces: imbl::HashMap<Box<[u8]>, u32>,
     /// The Services that have an address, or an endpoint with it.
     reverse: imbl::OrdMap<IpAddr, Arc<[ServiceName]>>,
@@ -67,6 +67,9 @@ impl Zone {
         for apex in [&mut next.cluster, &mut next.in_addr, &mut next.ip6] {
             *apex = Apex::new(apex.name.clone(), &next.options, serial);
         }
+        for (name, exists) in newer.changed_namespaces(older) {
+            next.count_namespace(&name, exists);
+        }
         for name in newer.changed_services(older) {
             if let Some(view) = older.services.get(&name) {
                 next.remove(view);
@@ -80,8 +83,7 @@ impl Zone {
 
     fn insert(&mut self, view: &Arc<ServiceView>) {
         let Some(key) = self.key(view) else { return };
-        let namespace = view.name.namespace.to_ascii_lowercase().into_bytes().into();
-        *self.namespaces.entry(namespace).or_insert(0) += 1;
+        self.count_namespace(&view.name.namespace, true);
         let Some(records) = ServiceRecords::new(view, &self.options) else { return };
         // Most addresses belong to one Service only: all of them share this list.
         let alone: Arc<[ServiceName]> = [view.name.clone()].into();
@@ -101,13 +103,7 @@ impl Zone {
 
     fn remove(&mut self, view: &ServiceView) {
         let Some(key) = self.key(view) else { return };
-        let namespace: Box<[u8]> = view.name.namespace.to_ascii_lowercase().into_bytes().into();
-        if let Some(count) = self.namespaces.get_mut(&namespace) {
-            *count -= 1;
-            if *count == 0 {
-                self.namespaces.remove(&namespace);
-            }
-        }
+        self.count_namespace(&view.name.namespace, false);
         let Some(records) = self.services.remove(&key) else { return };
         for ip in records.addresses() {
             let Some(names) = self.reverse.get(&ip) else { continue };
@@ -118,6 +114,19 @@ impl Zone {
                 self.reverse.insert(ip, rest.into());
             }
         }
+    }
+
+    /// One more reason, or one fewer, for a namespace to exist.
+    fn count_namespace(&mut self, namespace: &str, more: bool) {
+        if !self.options.serves_namespace(namespace) {
+            return;
+        }
+        let key: Box<[u8]> = namespace.to_ascii_lowercase().into_bytes().into();
+        let reasons = self.namespaces.get(&key).copied().unwrap_or(0);
+        match if more { reasons + 1 } else { reasons.saturating_sub(1) } {
+            0 => self.namespaces.remove(&key),
+            reasons => self.namespaces.insert(key, reasons),
+        };
     }
 
     /// `None` for a Service whose names cannot be labels, or that is not to be served.

@@ -20,6 +20,8 @@ pub struct Options {
     pub(super) pods: Pods,
     pub(super) endpoints: bool,
     pub(super) ignore_empty_services: bool,
+    /// There are upstreams.
+    pub(super) forwards: bool,
     namespaces: Option<BTreeSet<String>>,
 }
 
@@ -48,6 +50,7 @@ impl Options {
             pods: config.pods,
             endpoints: config.endpoints,
             ignore_empty_services: config.ignore_empty_services,
+            forwards: !config.upstream.is_empty(),
             namespaces: config.namespaces.clone(),
         })
     }

@@ -22,7 +22,7 @@ impl Zone {
         let v6 = std::ptr::eq(apex, &self.ip6);
         match if v6 { spelled_v6(labels) } else { spelled_v4(labels) } {
             Spelled::Part => Reply::NoData(apex),
-            Spelled::Nothing => self.denied(apex),
+            Spelled::Nothing => self.foreign(apex),
             Spelled::Address(ip) => self.pointers(apex, ip, qtype),
         }
     }
@@ -38,7 +38,7 @@ impl Zone {
             set.name(Owner::Question, rtype::PTR, name);
         }
         match set.build() {
-            set if set.is_empty() => self.denied(apex),
+            set if set.is_empty() => self.foreign(apex),
             set if qtype == rtype::PTR => Reply::built(set, None),
             _ => Reply::NoData(apex),
         }

@@ -74,7 +74,7 @@ fn nodes(snapshot: &Snapshot, view: &ServiceView, port: u16) -> (Vec<SocketAddr>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sealane_model::{Endpoint, LoadBalancerIngress, NodeView, ServiceName, TargetPort, TrafficPolicy};
+    use sealane_model::{Endpoint, LoadBalancerIngress, NodeView, TargetPort};
     use std::sync::Arc;
 
     fn node(name: &str, ip: &str, ready: bool) -> (Arc<str>, Arc<NodeView>) {
@@ -85,14 +85,8 @@ mod tests {
 
     fn service(name: &str, kind: ServiceKind, protocol: Protocol, node_port: Option<u16>) -> ServiceView {
         ServiceView {
-            name: ServiceName { namespace: "default".into(), name: name.into() },
             kind,
             cluster_ips: vec!["10.96.0.9".parse().unwrap()],
-            headless: false,
-            external_name: None,
-            external_ips: Vec::new(),
-            load_balancer: Vec::new(),
-            source_ranges: Vec::new(),
             ports: vec![ServicePort {
                 name: "".into(),
                 protocol,
@@ -100,25 +94,12 @@ mod tests {
                 node_port,
                 target_port: TargetPort::Number(8080),
             }],
-            internal_policy: TrafficPolicy::Cluster,
-            external_policy: TrafficPolicy::Cluster,
-            health_check_node_port: None,
-            affinity: None,
-            publish_not_ready: false,
-            traffic_distribution: None,
-            proxy_name: None,
             endpoints: vec![Endpoint {
-                ip: "10.244.1.5".parse().unwrap(),
                 ports: [("".into(), protocol, Some(8080))].into(),
-                ready: true,
-                serving: true,
-                terminating: false,
                 node: Some("node-2".into()),
-                zone: None,
-                hostname: None,
-                pod: None,
-                zone_hints: [].into(),
+                ..Endpoint::new("10.244.1.5".parse().unwrap())
             }],
+            ..ServiceView::new("default", name)
         }
     }
 
@@ -129,7 +110,7 @@ mod tests {
             node("node-3", "10.123.0.4", false),
         ];
         let services = services.into_iter().map(|s| (s.name.clone(), Arc::new(s))).collect();
-        Snapshot { complete: true, services, nodes: nodes.into_iter().collect() }
+        Snapshot { complete: true, services, nodes: nodes.into_iter().collect(), ..Snapshot::default() }
     }
 
     fn numbers(snapshot: &Snapshot) -> Vec<(Transport, u16)> {

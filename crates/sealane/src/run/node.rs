@@ -3,9 +3,10 @@
 use super::client;
 use crate::cli::CommandError;
 use crate::cluster::{Cluster, DOMAIN, Egress, KUBERNETES_VERSION};
-use crate::wire;
+use crate::{resolver, wire};
 use sealane_model::Snapshot;
 use std::ffi::OsString;
+use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,12 +15,19 @@ use tokio_util::sync::CancellationToken;
 
 /// Enters the node's namespace, then serves until it is told to end.
 pub(super) fn run(cluster: &Cluster, node: &str) -> Result<(), CommandError> {
+    // Names outside the cluster are asked from the host's namespace, where its own resolver listens.
+    let host = Arc::new(File::open("/proc/self/ns/net")?);
     // Before any thread exists: threads inherit the namespace of their maker.
     wire::enter(&cluster.paths().netns(node))?;
-    super::serve(2, |shutdown| serve(cluster, node, shutdown))
+    super::serve(2, |shutdown| serve(cluster, node, host, shutdown))
 }
 
-async fn serve(cluster: &Cluster, node: &str, shutdown: CancellationToken) -> Result<(), CommandError> {
+async fn serve(
+    cluster: &Cluster,
+    node: &str,
+    host: Arc<File>,
+    shutdown: CancellationToken,
+) -> Result<(), CommandError> {
     let addresses = cluster.addresses();
     let own = IpAddr::V4(
         cluster.node_address(node).ok_or_else(|| format!("{node} has no address in this cluster"))?,
@@ -36,7 +44,9 @@ async fn serve(cluster: &Cluster, node: &str, shutdown: CancellationToken) -> Re
             Ok(sealane_proxy::run(proxy_config(cluster, node, own), snapshots.clone(), shutdown.clone())
                 .await?)
         },
-        async { Ok(sealane_dns::run(dns_config(own), snapshots.clone(), shutdown.clone()).await?) },
+        async {
+            Ok(sealane_dns::run(dns_config(cluster, own, host), snapshots.clone(), shutdown.clone()).await?)
+        },
         async {
             Ok(sealane_node::run(agent_config(cluster, node, own)?, client.clone(), shutdown.clone()).await?)
         },
@@ -59,8 +69,12 @@ fn proxy_config(cluster: &Cluster, node: &str, own: IpAddr) -> sealane_proxy::Co
     }
 }
 
-fn dns_config(own: IpAddr) -> sealane_dns::Config {
+fn dns_config(cluster: &Cluster, own: IpAddr, host: Arc<File>) -> sealane_dns::Config {
+    let upstream = resolver::upstreams(cluster.egress);
+    tracing::info!(?upstream, "names outside the cluster");
     sealane_dns::Config {
+        upstream,
+        forwarding: sealane_dns::Forwarding { namespace: Some(host), ..Default::default() },
         listen: vec![(own, 53).into()],
         metrics_listen: vec![(own, 9153).into()],
         cluster_domain: DOMAIN.into(),
@@ -86,7 +100,7 @@ fn agent_config(cluster: &Cluster, node: &str, own: IpAddr) -> Result<sealane_no
         api_name: None,
         tls: client::tls(cluster, node)?,
         egress: cluster.egress == Egress::Nat,
-        host_resolv_conf: "/etc/resolv.conf".into(),
+        host_resolv_conf: resolver::file_for_pods(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kubernetes_version: KUBERNETES_VERSION.to_owned(),
     })

@@ -131,6 +131,9 @@ fn start(
         let chains = dropping.join(", ");
         line(&format!("  ! Pods may not reach the outside: the host drops forwarded packets in {chains}"));
     }
+    if let Some(warning) = crate::resolver::warning(cluster.egress) {
+        line(&format!("  ! {warning}"));
+    }
     let mut children = BTreeMap::new();
     for process in missing {
         children.insert(process.clone(), spawn(cluster, process)?);
