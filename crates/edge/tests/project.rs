@@ -102,6 +102,18 @@ fn a_load_balancer_service() {
 }
 
 #[test]
+fn labels_that_keep_proxies_away() {
+    let labelled = |label: &str| {
+        let meta = json!({"namespace": "prod", "name": "web", "labels": {label: ""}});
+        let (view, _) = service_with(json!({"metadata": meta, "spec": {"clusterIP": "10.96.0.9"}}));
+        (view.unproxied, view.proxy_name.is_some(), view.headless)
+    };
+    assert_eq!(labelled("service.kubernetes.io/headless"), (true, false, false), "whatever its value");
+    assert_eq!(labelled("service.kubernetes.io/service-proxy-name"), (false, true, false));
+    assert_eq!(labelled("app"), (false, false, false));
+}
+
+#[test]
 fn bad_values_are_left_out_and_named() {
     let (view, findings) = service(json!({
         "type": "Clustr", "clusterIPs": ["10.96.0.300", "10.96.0.2"],

@@ -110,6 +110,8 @@ pub struct ServiceView {
     pub traffic_distribution: Option<Arc<str>>,
     /// Label `service.kubernetes.io/service-proxy-name`: another proxy serves it.
     pub proxy_name: Option<Arc<str>>,
+    /// Label `service.kubernetes.io/headless`: no proxy serves it, whatever its addresses; DNS does.
+    pub unproxied: bool,
     /// The endpoints of all its slices, sorted, without duplicates.
     pub endpoints: Vec<Endpoint>,
 }
@@ -135,6 +137,7 @@ impl ServiceView {
             publish_not_ready: false,
             traffic_distribution: None,
             proxy_name: None,
+            unproxied: false,
             endpoints: Vec::new(),
         }
     }

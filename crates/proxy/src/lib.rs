@@ -9,6 +9,7 @@ mod config;
 pub mod plan;
 mod proxy;
 mod reconcile;
+mod report;
 
 pub use config::{Config, ConfigError, DEFAULT_LOOPBACK_SOURCE};
 pub use plan::Finding;

@@ -2,7 +2,9 @@
 
 use crate::apply::{ApplyFailure, Backend, Kernel};
 use crate::config::{Config, ConfigError};
-use crate::proxy::Proxy;
+use crate::proxy::{Proxy, Status};
+use crate::report::report;
+use kube::Client;
 use sealane_model::Snapshot;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,11 +32,13 @@ pub enum Error {
 }
 
 /// Runs the proxy of this thread's network namespace until `shutdown`. The rules stay when it ends: connections go on.
+/// What is wrong with a Service becomes an Event on it, written with `client`.
 ///
 /// # Errors
 /// The configuration cannot be used, the kernel has no nftables, or Snapshots end.
 pub async fn run(
-    config: Config,
+    mut config: Config,
+    client: Client,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
@@ -43,7 +47,15 @@ pub async fn run(
     if let Some(source) = config.loopback_source {
         kernel.add_loopback_source(source)?;
     }
-    run_with(config, kernel, snapshots, shutdown).await
+    let status = config.status.get_or_insert_with(|| watch::Sender::new(Status::default())).subscribe();
+    let report = report(client, config.node_name.clone(), status, shutdown.clone());
+    let proxy = run_with(config, kernel, snapshots, shutdown);
+    tokio::pin!(proxy);
+    // Events never hold the proxy up, and end with it.
+    tokio::select! {
+        ended = &mut proxy => ended,
+        () = report => proxy.await,
+    }
 }
 
 /// The same on any backend.

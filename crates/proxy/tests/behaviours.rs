@@ -270,7 +270,7 @@ fn p11_p12_load_balancer_and_external_addresses_even_if_they_are_the_nodes_own()
 #[test]
 fn p14_p16_headless_and_others_services_have_no_rules() {
     let empty = plan(&[], &options()).0;
-    for extra in ["headless", "proxy another"] {
+    for extra in ["headless", "proxy another", "unproxied"] {
         let (table, findings) = plan(&[service(&format!("{WEB}\n{extra}"))], &options());
         assert_eq!((table, findings), (empty.clone(), vec![]), "{extra}");
     }

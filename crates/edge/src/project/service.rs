@@ -11,6 +11,7 @@ use sealane_model::{
 use std::net::{IpAddr, Ipv4Addr};
 
 const PROXY_NAME: &str = "service.kubernetes.io/service-proxy-name";
+const HEADLESS: &str = "service.kubernetes.io/headless";
 const SOURCE_RANGES: &str = "service.beta.kubernetes.io/load-balancer-source-ranges";
 /// Three hours, Kubernetes' default.
 const AFFINITY_TIMEOUT_S: u32 = 10_800;
@@ -50,6 +51,7 @@ pub fn project_service(service: &Service) -> Option<Projected<ServiceView>> {
             .flatten()
             .find(|(key, _)| *key == PROXY_NAME)
             .map(|(_, v)| v.as_str().into()),
+        unproxied: meta.labels.iter().flatten().any(|(key, _)| key == HEADLESS),
         endpoints: Vec::new(),
     };
     Some(Projected { value: view, findings: findings.0 })

@@ -101,12 +101,14 @@ pub struct ServicePlan {
 /// The plan of one Service on one node, and what is wrong with it.
 ///
 /// Total: any Service yields a plan; what cannot be served is left out and becomes a `Finding`. Headless and
-/// ExternalName Services, and those of another proxy (`service.kubernetes.io/service-proxy-name`), need nothing.
+/// ExternalName Services, those of another proxy (`service.kubernetes.io/service-proxy-name`) and those labelled
+/// `service.kubernetes.io/headless` need nothing.
 #[must_use]
 pub fn plan_service(view: &ServiceView, node: &NodeView, options: &Options) -> (ServicePlan, Vec<Finding>) {
     let mut planner = Planner { view, node, options, plan: ServicePlan::default(), findings: Vec::new() };
     let external_name = view.external_name.is_some() || view.kind == ServiceKind::ExternalName;
-    if view.proxy_name.is_none() && !view.headless && !external_name {
+    let elsewhere = view.proxy_name.is_some() || view.unproxied;
+    if !elsewhere && !view.headless && !external_name {
         planner.plan();
     }
     (planner.plan, planner.findings)

@@ -41,8 +41,8 @@ async fn serve(
             Ok(())
         },
         async {
-            Ok(sealane_proxy::run(proxy_config(cluster, node, own), snapshots.clone(), shutdown.clone())
-                .await?)
+            let config = proxy_config(cluster, node, own);
+            Ok(sealane_proxy::run(config, client.clone(), snapshots.clone(), shutdown.clone()).await?)
         },
         async {
             Ok(sealane_dns::run(dns_config(cluster, own, host), snapshots.clone(), shutdown.clone()).await?)
