@@ -1,10 +1,12 @@
-//! DNS packets: any bytes give an answer or silence, over UDP and TCP, and every answer is a message that another library reads.
+//! DNS packets: any bytes give an answer or silence, over UDP and TCP, and every answer is a message that another library
+//! reads; any bytes of an upstream are an answer of it or none.
 #![no_main]
 
 use domain::base::Message;
 use libfuzzer_sys::fuzz_target;
 use sealane_dns::Config;
-use sealane_dns::answer::{Transport, answer};
+use sealane_dns::answer::{Outcome, Transport, answer};
+use sealane_dns::wire::Response;
 use sealane_dns::zone::{Options, Zone};
 use sealane_edge::{project_service, project_slice};
 use sealane_model::Snapshot;
@@ -46,9 +48,12 @@ fn zone() -> Zone {
 
 fuzz_target!(|data: &[u8]| {
     let zone = ZONE.get_or_init(zone);
+    if let (Some(id), Some(question)) = (data.first_chunk(), data.get(12..29)) {
+        let _ = Response::read(data, u16::from_be_bytes(*id), question).and_then(|response| response.ttl_s());
+    }
     let mut message = Vec::new();
     for (transport, limit) in [(Transport::Udp, 65_535), (Transport::Tcp, 65_535)] {
-        if answer(zone, data, transport, 0, &mut message).is_none() {
+        if !matches!(answer(zone, data, transport, 0, &mut message), Outcome::Answered(_)) {
             continue;
         }
         assert!(message.len() <= limit, "{} bytes", message.len());

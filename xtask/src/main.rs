@@ -12,10 +12,10 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
-        ["bench"] => bench::bench(),
+        ["bench", rest @ ..] => bench::bench(rest),
         ["schema", definitions, k8s_pb] => schema::run(definitions.as_ref(), k8s_pb.as_ref()),
         ["tidy"] => tidied(),
-        _ => Err(format!("usage: cargo xtask bench | tidy | schema {}", schema::USAGE)),
+        _ => Err(format!("usage: cargo xtask {} | tidy | schema {}", bench::USAGE, schema::USAGE)),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,5 @@
 //! The proxy on a real kernel, with real packets, in network namespaces of the test's own.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
-#![allow(clippy::print_stdout, reason = "the measurement prints what it measured")]
 
 mod fixture;
 
@@ -269,52 +268,4 @@ fn udp_clients_that_asked_too_early_are_served_when_the_service_comes() {
     early.send_to(b"?", "10.96.0.5:80").unwrap();
     proxy.sync(&snapshot([web(&[0])])).unwrap();
     assert_eq!(ask(&early, "10.96.0.5:80".parse().unwrap()).as_deref(), Ok("pod0 10.244.1.1"));
-}
-
-/// What the report of a change's cost is made from: `cargo test -p sealane-proxy --test kernel -- --ignored --nocapture`.
-#[test]
-#[ignore = "a measurement"]
-fn ten_thousand_services() {
-    let lab = Lab::new(0);
-    let one = |number: u32, last: u32| {
-        let [_, _, a, b] = number.to_be_bytes();
-        let endpoints: String =
-            [1, 2, last].iter().map(|i| format!("endpoint 10.{i}.{a}.{b}@n t=80\n")).collect();
-        let mut view = service(&format!("web ClusterIP 10.96.{a}.{b}\nport t tcp 80\n{endpoints}"));
-        view.name.name = format!("web-{number}").into();
-        view
-    };
-    let mut all = snapshot((1..=10_000).map(|number| one(number, 3)));
-    let mut proxy = proxy(&lab);
-    let (wall, cpu) = cost(|| proxy.sync(&all).unwrap());
-    println!("10,000 Services x 3 from nothing: {wall:?}, {cpu:?} of processor time");
-    let mut times: Vec<(Duration, Duration)> = (1..=500)
-        .map(|number| {
-            let view = one(number, 4);
-            let mut next = (*all).clone();
-            next.services.insert(view.name.clone(), view.into());
-            all = next.into();
-            cost(|| proxy.sync(&all).unwrap())
-        })
-        .collect();
-    times.sort();
-    println!("one endpoint replaced: p50 {:?} p99 {:?}", times[250], times[494]);
-    let mut restarted = self::proxy(&lab);
-    let (wall, cpu) = cost(|| restarted.sync(&all).unwrap());
-    println!(
-        "restart: {wall:?}, {cpu:?} of processor time, {} transactions",
-        restarted.status().transactions
-    );
-    println!("check with nothing changed: {:?}", cost(|| restarted.check().unwrap()));
-}
-
-/// Time that passed, and time that this thread ran: on a busy machine they differ.
-fn cost(work: impl FnOnce()) -> (Duration, Duration) {
-    let ran = || {
-        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-        Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
-    };
-    let (start, before) = (Instant::now(), ran());
-    work();
-    (start.elapsed(), ran() - before)
 }

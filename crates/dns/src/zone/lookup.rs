@@ -3,11 +3,10 @@
 use super::apex::Apex;
 use super::label::{protocol, undashed};
 use super::service::{Content, ServiceRecords, Srv};
-use super::{TTL_S, Zone};
+use super::{Reply, TTL_S, Zone};
 use crate::Pods;
-use crate::wire::{Builder, CLASS_IN, Name, Owner, Query, RecordSet, rtype};
+use crate::wire::{Builder, CLASS_IN, Name, Owner, Query, rtype};
 use sealane_model::{Endpoint, ServiceName};
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 /// An ExternalName may lead to an ExternalName, so many times.
@@ -15,57 +14,6 @@ const CHAIN: usize = 10;
 /// The version of the specification that this follows.
 const DNS_VERSION: &str = "1.1.0";
 const DNS_VERSION_TTL_S: u32 = 28_800;
-
-/// What the zone says to a question.
-#[derive(Debug)]
-pub enum Reply<'z> {
-    /// Records, and others that help with them.
-    Records {
-        /// The answer; its records belong to the name in the question.
-        answer: Cow<'z, RecordSet>,
-        /// For the additional section.
-        additional: Option<Cow<'z, RecordSet>>,
-    },
-    /// Aliases, each of the target of the one before, and the records of the last target if it is a name of the cluster.
-    Alias {
-        /// The targets, at least one.
-        targets: Vec<&'z Name>,
-        /// The last target's records.
-        answer: Option<Cow<'z, RecordSet>>,
-    },
-    /// The name exists and has nothing of this type.
-    NoData(&'z Apex),
-    /// The name does not exist.
-    NxDomain(&'z Apex),
-    /// Not known yet.
-    ServFail(&'z Apex),
-    /// Not ours; others are to be asked.
-    Elsewhere,
-    /// Not ours.
-    Refused,
-}
-
-impl<'z> Reply<'z> {
-    pub(super) fn built(answer: RecordSet, additional: Option<RecordSet>) -> Self {
-        Self::Records { answer: Cow::Owned(answer), additional: additional.map(Cow::Owned) }
-    }
-
-    fn known(answer: &'z RecordSet, additional: Option<&'z RecordSet>, apex: &'z Apex) -> Self {
-        if answer.is_empty() {
-            return Self::NoData(apex);
-        }
-        Self::Records { answer: Cow::Borrowed(answer), additional: additional.map(Cow::Borrowed) }
-    }
-
-    /// The zone's name and SOA record, for the authority section of a negative answer.
-    #[must_use]
-    pub(crate) fn authority(&self) -> Option<(&'z Name, &'z RecordSet)> {
-        match self {
-            Self::NoData(apex) | Self::NxDomain(apex) | Self::ServFail(apex) => Some((&apex.name, &apex.soa)),
-            _ => None,
-        }
-    }
-}
 
 impl Zone {
     /// Answers a question.

@@ -4,12 +4,13 @@ mod apex;
 mod label;
 mod lookup;
 mod options;
+mod reply;
 mod reverse;
 mod service;
 
 pub use apex::Apex;
-pub use lookup::Reply;
 pub use options::Options;
+pub use reply::Reply;
 
 use sealane_model::{ServiceName, ServiceView, Snapshot};
 use service::ServiceRecords;

@@ -1,7 +1,6 @@
 //! Names of addresses: `in-addr.arpa` and `ip6.arpa`.
 
-use super::lookup::Reply;
-use super::{Apex, TTL_S, Zone};
+use super::{Apex, Reply, TTL_S, Zone};
 use crate::wire::{Builder, Owner, rtype};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

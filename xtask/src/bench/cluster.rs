@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what users feel, measured on the built binary: time to a cluster, memory at rest, time to a served Deployment.
+//! `cargo xtask bench cluster`: what users feel, measured on the built binary: time to a cluster, memory at rest, time to a served Deployment.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -31,7 +31,7 @@ struct Run {
 }
 
 /// Prints the medians of five runs.
-pub(crate) fn bench() -> Result<(), String> {
+pub(super) fn bench() -> Result<(), String> {
     let binary = built()?;
     let mut runs = Vec::new();
     for number in 0..RUNS {
