@@ -22,6 +22,8 @@ pub enum MetaKey {
     L4Proto,
     /// The packet's mark.
     Mark,
+    /// The number of the link it leaves by, host order. The tracer knows no links: 0.
+    Oif,
 }
 
 /// A key of `ct`.

@@ -171,7 +171,7 @@ fn place(word: &str) -> Option<(Base, u32, u32)> {
 }
 
 fn meta_key(word: &str) -> Option<MetaKey> {
-    [MetaKey::L4Proto, MetaKey::Mark].into_iter().find(|key| key.to_string() == word)
+    [MetaKey::L4Proto, MetaKey::Mark, MetaKey::Oif].into_iter().find(|key| key.to_string() == word)
 }
 
 fn expr(text: &str) -> Option<Expr> {

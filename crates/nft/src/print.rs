@@ -168,6 +168,7 @@ impl Display for MetaKey {
         f.write_str(match self {
             Self::L4Proto => "l4proto",
             Self::Mark => "mark",
+            Self::Oif => "oif",
         })
     }
 }

@@ -35,7 +35,7 @@ fn base() -> impl Strategy<Value = Base> {
 }
 
 fn loads() -> impl Strategy<Value = Expr> {
-    let meta = prop::sample::select(vec![MetaKey::Mark, MetaKey::L4Proto]);
+    let meta = prop::sample::select(vec![MetaKey::Mark, MetaKey::L4Proto, MetaKey::Oif]);
     let ct = prop::sample::select(vec![
         CtKey::Status,
         CtKey::Direction,

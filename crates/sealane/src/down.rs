@@ -41,7 +41,7 @@ pub(crate) fn tear_down(cluster: &Cluster, keep_data: bool) {
     end_processes(cluster);
     say(sealane_node::runtime::reap_cluster(&paths.cgroup, &[&paths.run, &paths.data]));
     wait_until_gone(&paths.cgroup);
-    say(crate::up::runtime().block_on(crate::egress::remove(cluster)));
+    say(crate::egress::remove(cluster));
     for node in cluster.node_names() {
         say(sealane_node::teardown(&paths.node_run(&node), &paths.node_data(&node)));
     }

@@ -5,50 +5,45 @@
 
 use crate::cluster::{Cluster, Egress, Paths};
 use crate::wire::{Doing, WireError, in_namespace};
-use nlink::netlink::addr::Ipv4Address;
-use nlink::netlink::link::VethLink;
-use nlink::netlink::nftables::config::NftablesConfig;
-use nlink::netlink::nftables::types::{BaseChain, Family, Hook, NatHook, Priority};
-use nlink::netlink::route::Ipv4Route;
-use nlink::{Connection, Nftables, Route};
+use sealane_netlink::{Netlink, Route, Veth, namespace};
+use sealane_nft::{Base, BaseChain, Expr, Family, Hook, Kind, MetaKey, Reg, Table};
+use sealane_proxy::apply::{Backend, Kernel, forward_chains_that_drop};
 use std::fs::File;
 use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 const UPLINK: &str = "uplink";
-/// The verdict of a chain whose policy is drop (`linux/netfilter.h`).
-const NF_DROP: u32 = 0;
 const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 
 /// Makes what is missing. Returns what may keep packets from passing, for `up` to say.
-pub(crate) async fn ensure(cluster: &Cluster) -> Result<Vec<String>, WireError> {
+pub(crate) fn ensure(cluster: &Cluster) -> Result<Vec<String>, WireError> {
     if cluster.egress == Egress::None {
         return Ok(Vec::new());
     }
-    let host = Connection::<Route>::new().doing("open the host's links")?;
+    let mut host = Netlink::here().doing("open the host's links")?;
     let link = host_link(&cluster.name);
-    if host.get_link_by_name(link.as_str()).await.doing("look up the host's link")?.is_none() {
-        let pair = free_pair(&host).await?;
-        link_host(cluster, &host, &link, pair).await?;
-        let tables = Connection::<Nftables>::new().doing("open the host's nftables")?;
-        masquerade(&tables, &table(&cluster.name), pair.1, &link, false).await?;
+    if host.link(&link).doing("look up the host's link")?.is_none() {
+        let pair = free_pair(&mut host)?;
+        link_host(cluster, &mut host, &link, pair)?;
+        let index = host.index(&link).doing("look up the host's link")?;
+        masquerade(&masquerade_from(&table(&cluster.name), pair.1, index)).doing("write the host's table")?;
     }
     forward_on_host().doing("let the host forward")?;
-    dropping_tables(&table(&cluster.name)).await
+    // Tables of others whose forward chain drops by default, as Docker's does; ours drop nothing.
+    let drops = forward_chains_that_drop().doing("list the host's chains")?;
+    Ok(drops.into_iter().map(|(table, chain)| format!("{table} {chain}")).collect())
 }
 
 /// Takes the host's link, table and, with the last such cluster, its `ip_forward` away.
-pub(crate) async fn remove(cluster: &Cluster) -> Result<(), WireError> {
+pub(crate) fn remove(cluster: &Cluster) -> Result<(), WireError> {
     if cluster.egress == Egress::None {
         return Ok(());
     }
-    let host = Connection::<Route>::new().doing("open the host's links")?;
-    host.del_link_if_exists(host_link(&cluster.name).as_str()).await.doing("remove the host's link")?;
-    let tables = Connection::<Nftables>::new().doing("open the host's nftables")?;
-    tables
-        .del_table_if_exists(table(&cluster.name).as_str(), Family::Ip)
-        .await
-        .doing("remove the host's table")?;
+    let mut host = Netlink::here().doing("open the host's links")?;
+    host.remove_link(&host_link(&cluster.name)).doing("remove the host's link")?;
+    let removed = Kernel::open_table(&table(&cluster.name)).and_then(|mut kernel| kernel.remove_all(None));
+    removed.map_err(std::io::Error::other).doing("remove the host's table")?;
     let others = Cluster::all().into_iter().filter(|c| c.name != cluster.name && c.egress == Egress::Nat);
     if others.filter(|c| c.paths().netns("wire").exists()).count() == 0 && was_off().exists() {
         let _ = std::fs::write(IP_FORWARD, "0").and_then(|()| std::fs::remove_file(was_off()));
@@ -75,13 +70,13 @@ fn was_off() -> PathBuf {
 }
 
 /// The first /30 of 169.254.200.0/22 that no address of the host is in: (host's, wire's). Link-local, so that no VPN's range is met.
-async fn free_pair(host: &Connection<Route>) -> Result<(Ipv4Addr, Ipv4Addr), WireError> {
-    let taken = host.get_addresses().await.doing("list the host's addresses")?;
+fn free_pair(host: &mut Netlink) -> Result<(Ipv4Addr, Ipv4Addr), WireError> {
+    let taken = host.addresses().doing("list the host's addresses")?;
     let taken: Vec<u32> = taken
         .iter()
-        .filter_map(|a| match a.address() {
-            Some(std::net::IpAddr::V4(ip)) => Some(u32::from(*ip) >> 2),
-            _ => None,
+        .filter_map(|address| match address {
+            std::net::IpAddr::V4(ip) => Some(u32::from(*ip) >> 2),
+            std::net::IpAddr::V6(_) => None,
         })
         .collect();
     let base = u32::from(Ipv4Addr::new(169, 254, 200, 0));
@@ -92,53 +87,66 @@ async fn free_pair(host: &Connection<Route>) -> Result<(Ipv4Addr, Ipv4Addr), Wir
     Ok((Ipv4Addr::from(start + 1), Ipv4Addr::from(start + 2)))
 }
 
-async fn link_host(
+fn link_host(
     cluster: &Cluster,
-    host: &Connection<Route>,
+    host: &mut Netlink,
     link: &str,
     pair: (Ipv4Addr, Ipv4Addr),
 ) -> Result<(), WireError> {
     let path = cluster.paths().netns("wire");
-    let namespace = File::open(&path).doing("open the wire's namespace")?;
-    host.add_link(VethLink::new(link, UPLINK).peer_netns_fd(&namespace)).await.doing("make the uplink")?;
-    host.add_address(Ipv4Address::new(link, pair.0, 30))
-        .await
-        .doing("give the host its end of the uplink")?;
-    host.set_link_up(link).await.doing("raise the host's end of the uplink")?;
-    let wire = in_namespace(&path)?;
-    wire.add_address(Ipv4Address::new(UPLINK, pair.1, 30))
-        .await
-        .doing("give the wire its end of the uplink")?;
-    wire.set_link_up(UPLINK).await.doing("raise the uplink")?;
-    wire.add_route(Ipv4Route::default_route().gateway(pair.0).dev(UPLINK))
-        .await
-        .doing("route to the host")?;
-    let tables = Connection::<Nftables>::new_in(path.as_path()).doing("open the wire's nftables")?;
-    masquerade(&tables, "sealane-egress", Ipv4Addr::UNSPECIFIED, UPLINK, true).await
+    let wire = File::open(&path).doing("open the wire's namespace")?;
+    host.add_veth(&Veth::new(link, UPLINK).into_namespace(wire.as_fd())).doing("make the uplink")?;
+    host.add_address(link, pair.0.into(), 30).doing("give the host its end of the uplink")?;
+    host.set_up(link, true).doing("raise the host's end of the uplink")?;
+    let mut wire = in_namespace(&path)?;
+    wire.add_address(UPLINK, pair.1.into(), 30).doing("give the wire its end of the uplink")?;
+    wire.set_up(UPLINK, true).doing("raise the uplink")?;
+    wire.set_route(&Route::default_v4().via(pair.0)).doing("route to the host")?;
+    let index = wire.index(UPLINK).doing("look up the uplink")?;
+    let wanted = masquerade_behind("sealane-egress", index);
+    namespace::run(&path, || masquerade(&wanted)).and_then(|done| done).doing("write the wire's table")
 }
 
-/// Behind `link` if `outward`, else whatever comes from `source` and leaves by another link.
-async fn masquerade(
-    tables: &Connection<Nftables>,
-    table: &str,
-    source: Ipv4Addr,
-    link: &str,
-    outward: bool,
-) -> Result<(), WireError> {
-    let config = NftablesConfig::new().table(table, Family::Ip, |t| {
-        t.chain("postrouting", |c| c.base(BaseChain::nat(NatHook::Postrouting, Priority::SrcNat))).rule(
-            "postrouting",
-            |rule| {
-                if outward {
-                    rule.match_oif(link).masquerade()
-                } else {
-                    rule.match_saddr_v4(source, 32).match_oif_not(link).masquerade()
-                }
-            },
-        )
-    });
-    let change = config.diff(tables).await.doing(format!("compare the table {table}"))?;
-    change.apply(tables).await.doing(format!("write the table {table}")).map(drop)
+/// Writes a table into the calling thread's namespace, in place of one of that name.
+fn masquerade(wanted: &Table) -> std::io::Result<()> {
+    let write = || {
+        let mut kernel = Kernel::open_table(&wanted.name)?;
+        let present = kernel.read()?;
+        kernel.write(&sealane_nft::diff(present.as_ref(), wanted))
+    };
+    write().map_err(std::io::Error::other)
+}
+
+/// Whatever leaves by that link is masqueraded.
+fn masquerade_behind(table: &str, link: u32) -> Table {
+    nat_table(
+        table,
+        vec![Expr::Meta { key: MetaKey::Oif, dreg: Reg(0) }, link_is(link, true), Expr::Masquerade],
+    )
+}
+
+/// Whatever comes from `source` and leaves by another link than that one is masqueraded.
+fn masquerade_from(table: &str, source: Ipv4Addr, link: u32) -> Table {
+    let source_is = Expr::Cmp { sreg: Reg(0), equal: true, data: source.octets().to_vec() };
+    let rule = vec![
+        Expr::Payload { base: Base::Network, offset: 12, len: 4, dreg: Reg(0) },
+        source_is,
+        Expr::Meta { key: MetaKey::Oif, dreg: Reg(0) },
+        link_is(link, false),
+        Expr::Masquerade,
+    ];
+    nat_table(table, rule)
+}
+
+fn link_is(link: u32, equal: bool) -> Expr {
+    Expr::Cmp { sreg: Reg(0), equal, data: link.to_ne_bytes().to_vec() }
+}
+
+fn nat_table(name: &str, rule: Vec<Expr>) -> Table {
+    let mut table = Table::new(Family::Ip, name);
+    let base = BaseChain { kind: Kind::Nat, hook: Hook::Postrouting, priority: 100 };
+    table.chain("postrouting", Some(base), vec![rule]);
+    table
 }
 
 fn forward_on_host() -> std::io::Result<()> {
@@ -149,18 +157,59 @@ fn forward_on_host() -> std::io::Result<()> {
     Ok(())
 }
 
-/// Tables of others whose forward chain drops by default, as Docker's does.
-async fn dropping_tables(own: &str) -> Result<Vec<String>, WireError> {
-    let tables = Connection::<Nftables>::new().doing("open the host's nftables")?;
-    let chains = tables.list_chains().await.doing("list the host's chains")?;
-    let drops = chains.into_iter().filter(|c| {
-        c.table != own && c.hook == Some(Hook::Forward.number(c.family)) && c.policy == Some(NF_DROP)
-    });
-    Ok(drops.map(|c| format!("{} {}", c.table, c.name)).collect())
-}
-
 /// True if the host's `ip_forward` can be set at all; in some containers /proc is read-only.
 pub(crate) fn host_can_forward() -> bool {
     let forwards = std::fs::read_to_string(IP_FORWARD).is_ok_and(|v| v.trim() == "1");
     forwards || File::options().write(true).open(Path::new(IP_FORWARD)).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// On a thread with a network of its own, which ends with it.
+    fn in_own_network(test: impl FnOnce() + Send + 'static) {
+        let thread = std::thread::spawn(|| {
+            #[allow(unsafe_code, reason = "the table of descriptors is not unshared")]
+            // SAFETY: as said.
+            unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.unwrap();
+            test();
+        });
+        if let Err(panic) = thread.join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    fn nft(arguments: &[&str]) -> String {
+        let output = std::process::Command::new("nft").args(arguments).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    #[test]
+    fn the_tables_masquerade_as_nft_reads_them() {
+        in_own_network(|| {
+            for wanted in [masquerade_behind("b", 1), masquerade_from("f", [169, 254, 200, 2].into(), 1)] {
+                masquerade(&wanted).unwrap();
+                masquerade(&wanted).unwrap();
+                let read = Kernel::open_table(&wanted.name).unwrap().read().unwrap();
+                assert_eq!(read.as_ref(), Some(&wanted));
+            }
+            assert!(nft(&["list", "table", "ip", "b"]).contains("oif \"lo\" masquerade"));
+            let from = nft(&["list", "table", "ip", "f"]);
+            assert!(from.contains("ip saddr 169.254.200.2 oif != \"lo\" masquerade"), "{from}");
+        });
+    }
+
+    #[test]
+    fn a_forward_chain_that_drops_is_named() {
+        in_own_network(|| {
+            masquerade(&masquerade_behind("b", 1)).unwrap();
+            assert_eq!(forward_chains_that_drop().unwrap(), []);
+            nft(&[
+                "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }",
+            ]);
+            assert_eq!(forward_chains_that_drop().unwrap(), [("filter".to_owned(), "FORWARD".to_owned())]);
+        });
+    }
 }

@@ -22,7 +22,7 @@ fn set_link(target: &NodeTarget, up: bool) -> Result<(), CommandError> {
     if !nodes.contains(&target.node) {
         return Err(format!("there is no node {}; there are {}", target.node, nodes.join(", ")).into());
     }
-    up::runtime().block_on(wire::set_node_link(&cluster, &target.node, up))?;
+    wire::set_node_link(&cluster, &target.node, up)?;
     line(&format!("{} is {}", target.node, if up { "back on the network" } else { "dark" }));
     Ok(())
 }

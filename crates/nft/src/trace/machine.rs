@@ -126,6 +126,7 @@ impl<'a> Machine<'a> {
                 self.payload_set(*base, *offset, *len, *sreg);
             }
             Expr::Meta { key: MetaKey::L4Proto, dreg } => self.write(*dreg, &[self.packet.protocol]),
+            Expr::Meta { key: MetaKey::Oif, dreg } => self.write(*dreg, &0_u32.to_ne_bytes()),
             Expr::Meta { key: MetaKey::Mark, dreg } => self.write(*dreg, &self.packet.mark.to_ne_bytes()),
             Expr::MetaSet { sreg, .. } => self.packet.mark = self.read32(*sreg),
             Expr::Ct { key, dreg } => self.ct(*key, *dreg),

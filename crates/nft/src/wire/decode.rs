@@ -23,6 +23,15 @@ pub fn dump_request(family: Family, table: &str, what: usize, set: Option<&str>,
     w.finish()
 }
 
+/// Asks for every chain of every table and family: attributes `NFTA_CHAIN_*`.
+#[must_use]
+pub fn chains_request(sequence: u32) -> Vec<u8> {
+    let mut w = Writer::default();
+    w.begin(SUBSYSTEM | msg::GET_CHAIN, flag::REQUEST | flag::DUMP, sequence, 0, 0);
+    w.end();
+    w.finish()
+}
+
 /// Asks for the generation of the ruleset: it counts the commits of everybody in this network namespace.
 #[must_use]
 pub fn generation_request(sequence: u32) -> Vec<u8> {

@@ -152,6 +152,7 @@ fn dynset(f: Fields<'_>) -> Option<Expr> {
 fn meta_key(number: u32) -> Option<MetaKey> {
     match number {
         3 => Some(MetaKey::Mark),
+        5 => Some(MetaKey::Oif),
         16 => Some(MetaKey::L4Proto),
         _ => None,
     }

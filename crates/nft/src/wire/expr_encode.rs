@@ -172,6 +172,7 @@ fn place(w: &mut Writer, base: Base, offset: u32, len: u32) {
 fn meta_number(key: MetaKey) -> u32 {
     match key {
         MetaKey::Mark => 3,
+        MetaKey::Oif => 5,
         MetaKey::L4Proto => 16,
     }
 }

@@ -10,7 +10,7 @@ mod expr_encode;
 
 pub use attr::{Attr, Message, Writer, attributes, messages};
 pub use batch::{Batch, encode};
-pub use decode::{Reader, dump_request, generation, generation_request};
+pub use decode::{Reader, chains_request, dump_request, generation, generation_request};
 
 /// `NFNL_SUBSYS_NFTABLES << 8`.
 pub(crate) const SUBSYSTEM: u16 = 10 << 8;
@@ -71,7 +71,9 @@ impl crate::Hook {
     pub(crate) const ALL: [Self; 5] =
         [Self::Prerouting, Self::Input, Self::Forward, Self::Output, Self::Postrouting];
 
-    pub(crate) fn number(self) -> u32 {
+    /// `NF_INET_*`.
+    #[must_use]
+    pub fn number(self) -> u32 {
         match self {
             Self::Prerouting => 0,
             Self::Input => 1,

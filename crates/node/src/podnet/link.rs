@@ -1,17 +1,13 @@
 //! The veth pair of one Pod: addresses, routes and neighbours on both sides.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use nlink::netlink::addr::Ipv4Address;
-use nlink::netlink::link::VethLink;
-use nlink::netlink::neigh::Neighbor;
-use nlink::netlink::route::Ipv4Route;
-use nlink::netlink::types::route::RouteScope;
-use nlink::{Connection, Route};
+use sealane_netlink::{Netlink, Route, Veth};
 
-use super::{Error, io, netlink};
+use super::{Error, io};
 
 /// The next hop of every Pod. No interface has it; the permanent neighbour entry makes it work.
 const GATEWAY: Ipv4Addr = Ipv4Addr::new(169, 254, 1, 1);
@@ -34,51 +30,45 @@ fn pod_mac(address: Ipv4Addr) -> [u8; 6] {
 }
 
 /// The MTU of the link with the default route, which Pods take over.
-pub(super) async fn uplink_mtu() -> Option<u32> {
-    let connection = Connection::<Route>::new().ok()?;
-    let routes = connection.get_routes().await.ok()?;
-    let index = routes.iter().find(|r| r.is_ipv4() && r.is_default())?.oif()?;
-    connection.get_link_by_index(index).await.ok()??.mtu()
+pub(super) fn uplink_mtu() -> Option<u32> {
+    let mut node = Netlink::here().ok()?;
+    let index = node.routes().ok()?.iter().find(|r| r.prefix == 0 && r.destination.is_ipv4())?.link?;
+    node.links().ok()?.into_iter().find(|link| link.index == index).map(|link| link.mtu)
 }
 
 /// Makes the pair and configures both ends.
-pub(super) async fn connect(pin: &Path, veth: &str, address: Ipv4Addr, mtu: u32) -> Result<(), Error> {
-    let node = Connection::<Route>::new().map_err(netlink("open netlink"))?;
-    let file = std::fs::File::open(pin).map_err(io(format!("open {}", pin.display())))?;
+pub(super) fn connect(pin: &Path, veth: &str, address: Ipv4Addr, mtu: u32) -> Result<(), Error> {
+    let mut node = Netlink::here().map_err(io("open netlink"))?;
+    let namespace = File::open(pin).map_err(io(format!("open {}", pin.display())))?;
     // What a crash left under this name would be in the way.
-    node.del_link_if_exists(veth).await.map_err(netlink(format!("remove an old {veth}")))?;
-    let pair = VethLink::new(veth, "eth0")
-        .mtu(mtu)
-        .address(NODE_MAC)
-        .peer_address(pod_mac(address))
-        .peer_netns_fd(&file);
-    node.add_link(pair).await.map_err(netlink(format!("make the link {veth}")))?;
-    configure_pod(&file, address).await.map_err(netlink(format!("configure eth0 of {address}")))?;
-    configure_node(&node, veth, address).await.map_err(netlink(format!("route {address} through {veth}")))
+    node.remove_link(veth).map_err(io(format!("remove an old {veth}")))?;
+    let pair = Veth {
+        mtu: Some(mtu),
+        mac: Some(NODE_MAC),
+        peer_mac: Some(pod_mac(address)),
+        ..Veth::new(veth, "eth0").into_namespace(namespace.as_fd())
+    };
+    node.add_veth(&pair).map_err(io(format!("make the link {veth}")))?;
+    configure_pod(pin, address).map_err(io(format!("configure eth0 of {address}")))?;
+    configure_node(&mut node, veth, address).map_err(io(format!("route {address} through {veth}")))
 }
 
-async fn configure_pod(netns: &std::fs::File, address: Ipv4Addr) -> Result<(), nlink::Error> {
-    let pod = Connection::<Route>::new_in(netns.as_fd())?;
-    pod.set_link_up("lo").await?;
-    let eth0 = index(&pod, "eth0").await?;
-    pod.add_address(Ipv4Address::with_index(eth0, address, 32)).await?;
-    pod.set_link_up_by_index(eth0).await?;
-    pod.add_neighbor(Neighbor::with_index_v4(eth0, GATEWAY).lladdr(NODE_MAC).permanent()).await?;
-    pod.add_route(Ipv4Route::new(GATEWAY, 32).dev_index(eth0).scope(RouteScope::Link)).await?;
-    pod.add_route(Ipv4Route::default_route().gateway(GATEWAY).dev_index(eth0)).await
+fn configure_pod(pin: &Path, address: Ipv4Addr) -> std::io::Result<()> {
+    let mut pod = Netlink::inside(pin)?;
+    pod.set_up("lo", true)?;
+    pod.add_address("eth0", address.into(), 32)?;
+    pod.set_up("eth0", true)?;
+    pod.set_neighbour("eth0", GATEWAY.into(), NODE_MAC)?;
+    let eth0 = pod.index("eth0")?;
+    pod.set_route(&Route::new(GATEWAY, 32).over(eth0))?;
+    pod.set_route(&Route::default_v4().via(GATEWAY).over(eth0))
 }
 
-async fn configure_node(node: &Connection<Route>, veth: &str, address: Ipv4Addr) -> Result<(), nlink::Error> {
-    let link = index(node, veth).await?;
-    node.set_link_up_by_index(link).await?;
-    node.replace_neighbor(Neighbor::with_index_v4(link, address).lladdr(pod_mac(address)).permanent())
-        .await?;
-    node.replace_route(Ipv4Route::new(address, 32).dev_index(link).scope(RouteScope::Link)).await
-}
-
-async fn index(connection: &Connection<Route>, name: &str) -> Result<u32, nlink::Error> {
-    let link = connection.get_link_by_name(name).await?;
-    link.map(|l| l.ifindex()).ok_or_else(|| nlink::Error::interface_not_found(name))
+fn configure_node(node: &mut Netlink, veth: &str, address: Ipv4Addr) -> std::io::Result<()> {
+    node.set_up(veth, true)?;
+    node.set_neighbour(veth, address.into(), pod_mac(address))?;
+    let link = node.index(veth)?;
+    node.set_route(&Route::new(address, 32).over(link))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use nlink::{Connection, Route};
+use sealane_netlink::{Netlink, namespace};
 
 /// What can go wrong with a Pod's network.
 #[derive(Debug, thiserror::Error)]
@@ -33,15 +33,7 @@ pub enum Error {
     /// The node has no Pod range yet.
     #[error("the node has no Pod range yet")]
     NoPodCidr,
-    /// A netlink request failed.
-    #[error("cannot {doing}: {source}")]
-    Netlink {
-        /// What was being done.
-        doing: String,
-        /// The kernel's answer.
-        source: Box<nlink::Error>,
-    },
-    /// A file operation failed.
+    /// The kernel refused a request, or a file operation failed.
     #[error("cannot {doing}: {source}")]
     Io {
         /// What was being done.
@@ -49,11 +41,6 @@ pub enum Error {
         /// Why it failed.
         source: std::io::Error,
     },
-}
-
-pub(crate) fn netlink(doing: impl Into<String>) -> impl FnOnce(nlink::Error) -> Error {
-    let doing = doing.into();
-    move |source| Error::Netlink { doing, source: Box::new(source) }
 }
 
 pub(crate) fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
@@ -99,7 +86,7 @@ impl PodNet {
             }
         }
         sysctl::prepare_node()?;
-        let mtu = link::uplink_mtu().await.unwrap_or(1500);
+        let mtu = link::uplink_mtu().unwrap_or(1500);
         Ok(Self { inner: Arc::new(Inner { pins, ipam: Mutex::new(ipam), mtu }) })
     }
 
@@ -126,11 +113,16 @@ impl PodNet {
     }
 
     async fn build(&self, uid: &str, address: Ipv4Addr) -> Result<PodNetwork, Error> {
-        let pin = netns::pin(&self.inner.pins, uid).await?;
-        link::connect(&pin, &link::veth_name(uid), address, self.inner.mtu).await?;
-        let record = NetnsRecord { uid: uid.to_owned(), addresses: vec![IpAddr::V4(address)] };
-        netns::write_record(&self.inner.pins, &record)?;
-        Ok(PodNetwork { netns: Some(pin), addresses: record.addresses })
+        let (inner, uid) = (self.inner.clone(), uid.to_owned());
+        // Creating the first namespace after a pause takes milliseconds: not on a worker.
+        let work = tokio::task::spawn_blocking(move || {
+            let pin = netns::pin(&inner.pins, &uid)?;
+            link::connect(&pin, &link::veth_name(&uid), address, inner.mtu)?;
+            let record = NetnsRecord { uid, addresses: vec![IpAddr::V4(address)] };
+            netns::write_record(&inner.pins, &record)?;
+            Ok(PodNetwork { netns: Some(pin), addresses: record.addresses })
+        });
+        work.await.unwrap_or_else(|e| Err(io("make a Pod's network")(std::io::Error::other(e))))
     }
 
     /// The network of Pod `uid`, when it is fully set up.
@@ -138,7 +130,7 @@ impl PodNet {
     pub fn find(&self, uid: &str) -> Option<PodNetwork> {
         let record = netns::record(&self.inner.pins, uid)?;
         let pin = netns::pin_path(&self.inner.pins, uid);
-        netns::is_pinned(&pin).then_some(PodNetwork { netns: Some(pin), addresses: record.addresses })
+        namespace::is_pinned(&pin).then_some(PodNetwork { netns: Some(pin), addresses: record.addresses })
     }
 
     /// Removes the network of Pod `uid` and frees its addresses last. Idempotent.
@@ -146,13 +138,14 @@ impl PodNet {
     /// # Errors
     /// When the link or the pin cannot be removed; the address stays taken then.
     pub async fn teardown(&self, uid: &str) -> Result<(), Error> {
-        let connection = Connection::<Route>::new().map_err(netlink("open netlink"))?;
-        // The link first: the namespace itself may live on in a lazy unmount, its route may not.
-        connection
-            .del_link_if_exists(link::veth_name(uid))
-            .await
-            .map_err(netlink(format!("remove the link of Pod {uid}")))?;
-        netns::unpin(&self.inner.pins, uid)?;
+        let (inner, pod) = (self.inner.clone(), uid.to_owned());
+        let work = tokio::task::spawn_blocking(move || {
+            // The link first: the namespace itself may live on in a lazy unmount, its route may not.
+            let mut node = Netlink::here().map_err(io("open netlink"))?;
+            node.remove_link(&link::veth_name(&pod)).map_err(io(format!("remove the link of Pod {pod}")))?;
+            netns::unpin(&inner.pins, &pod)
+        });
+        work.await.unwrap_or_else(|e| Err(io("remove a Pod's network")(std::io::Error::other(e))))?;
         self.ipam().release(uid);
         Ok(())
     }
@@ -170,7 +163,7 @@ impl PodNet {
     /// # Errors
     /// When the kernel refuses a route.
     pub async fn set_node_routes(&self, wanted: &[NodeRoute]) -> Result<(), Error> {
-        routes::apply(wanted).await
+        routes::apply(wanted)
     }
 
     fn ipam(&self) -> std::sync::MutexGuard<'_, Ipam> {

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use nlink::netlink::namespace;
+use sealane_netlink::namespace;
 use serde::{Deserialize, Serialize};
 
-use super::{Error, io, netlink};
+use super::{Error, io};
 
 /// What is remembered of a pinned namespace, in `UID.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,37 +25,18 @@ fn record_path(pins: &Path, uid: &str) -> PathBuf {
     pins.join(format!("{uid}.json"))
 }
 
-/// Whether the file is a mounted namespace, not the bare file that is left of one.
-pub(super) fn is_pinned(pin: &Path) -> bool {
-    const NSFS_MAGIC: u64 = 0x6e73_6673;
-    rustix::fs::statfs(pin).is_ok_and(|s| u64::try_from(s.f_type).is_ok_and(|t| t == NSFS_MAGIC))
-}
-
 /// Makes a network namespace and pins it.
-pub(super) async fn pin(pins: &Path, uid: &str) -> Result<PathBuf, Error> {
+pub(super) fn pin(pins: &Path, uid: &str) -> Result<PathBuf, Error> {
     let path = pin_path(pins, uid);
-    let target = path.clone();
-    let doing = format!("make the network namespace {}", path.display());
-    // unshare affects a thread, and creating the first namespace after a pause takes milliseconds: not on a worker.
-    tokio::task::spawn_blocking(move || namespace::create_path(&target))
-        .await
-        .map_err(|e| Error::Io { doing: doing.clone(), source: std::io::Error::other(e) })?
-        .map_err(netlink(doing))?;
+    namespace::pin(&path).map_err(io(format!("make the network namespace {}", path.display())))?;
     Ok(path)
 }
 
 /// Removes the record and the pin, as far as they exist.
 pub(super) fn unpin(pins: &Path, uid: &str) -> Result<(), Error> {
     remove(&record_path(pins, uid))?;
-    unpin_file(&pin_path(pins, uid))
-}
-
-fn unpin_file(pin: &Path) -> Result<(), Error> {
-    use rustix::mount::{UnmountFlags, unmount};
-    while is_pinned(pin) {
-        unmount(pin, UnmountFlags::DETACH).map_err(|e| io(format!("unmount {}", pin.display()))(e.into()))?;
-    }
-    remove(pin)
+    let pin = pin_path(pins, uid);
+    namespace::unpin(&pin).map_err(io(format!("unpin {}", pin.display())))
 }
 
 fn remove(file: &Path) -> Result<(), Error> {

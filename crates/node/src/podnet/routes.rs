@@ -2,11 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use nlink::netlink::route::Ipv4Route;
-use nlink::netlink::types::route::RouteProtocol;
-use nlink::{Connection, Route};
+use sealane_netlink::{Netlink, Route};
 
-use super::{Cidr, Error, netlink};
+use super::{Cidr, Error, io};
 
 /// The protocol number that marks our routes, so that nobody else's are touched.
 const PROTOCOL: u8 = 94;
@@ -37,34 +35,28 @@ pub fn plan_routes(present: &[NodeRoute], wanted: &[NodeRoute]) -> Vec<RouteChan
     gone.map(|p| RouteChange::Remove(*p)).chain(new.map(|w| RouteChange::Set(*w))).collect()
 }
 
-pub(super) async fn apply(wanted: &[NodeRoute]) -> Result<(), Error> {
-    let connection = Connection::<Route>::new().map_err(netlink("open netlink"))?;
-    let routes = connection.get_routes().await.map_err(netlink("list routes"))?;
+pub(super) fn apply(wanted: &[NodeRoute]) -> Result<(), Error> {
+    let mut node = Netlink::here().map_err(io("open netlink"))?;
+    let routes = node.routes().map_err(io("list routes"))?;
     let present: Vec<NodeRoute> = routes
         .iter()
-        .filter(|r| r.protocol() == RouteProtocol::Other(PROTOCOL))
-        .filter_map(|r| match (r.destination()?, r.gateway()?) {
+        .filter(|r| r.protocol == PROTOCOL)
+        .filter_map(|r| match (r.destination, r.gateway?) {
             (IpAddr::V4(base), IpAddr::V4(via)) => {
-                Some(NodeRoute { pods: Cidr { base: *base, length: r.dst_len() }, via: *via })
+                Some(NodeRoute { pods: Cidr { base, length: r.prefix }, via })
             }
             _ => None,
         })
         .collect();
     for change in plan_routes(&present, wanted) {
         // The gateway is named on removal too: without one, a route of another scope would be meant.
-        let message = |route: NodeRoute| {
-            Ipv4Route::new(route.pods.base, route.pods.length)
-                .gateway(route.via)
-                .protocol(RouteProtocol::Other(PROTOCOL))
-        };
+        let route = |r: NodeRoute| Route::new(r.pods.base, r.pods.length).via(r.via).by(PROTOCOL);
         match change {
-            RouteChange::Set(route) => {
-                let doing = format!("route {} via {}", route.pods, route.via);
-                connection.replace_route(message(route)).await.map_err(netlink(doing))?;
+            RouteChange::Set(r) => {
+                node.set_route(&route(r)).map_err(io(format!("route {} via {}", r.pods, r.via)))?;
             }
-            RouteChange::Remove(route) => {
-                let doing = format!("remove the route to {}", route.pods);
-                connection.del_route_if_exists(message(route)).await.map_err(netlink(doing))?;
+            RouteChange::Remove(r) => {
+                node.remove_route(&route(r)).map_err(io(format!("remove the route to {}", r.pods)))?;
             }
         }
     }

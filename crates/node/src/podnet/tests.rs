@@ -4,8 +4,6 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use nlink::netlink::namespace::Netns;
-
 use super::*;
 use crate::tests::in_own_namespaces;
 
@@ -13,30 +11,25 @@ fn cidr() -> Cidr {
     "10.244.0.0/24".parse().unwrap()
 }
 
-fn talk(from: &Netns, to: SocketAddr) -> (String, Duration) {
-    let start = Instant::now();
-    let text = from
-        .run(move || {
-            let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2)).unwrap();
-            stream.write_all(b"x").unwrap();
-            let mut text = String::new();
-            stream.read_to_string(&mut text).unwrap();
-            text
-        })
-        .unwrap();
-    (text, start.elapsed())
+/// Connects from where the calling thread is and reads the answer.
+fn talk(to: SocketAddr) -> String {
+    let mut stream = TcpStream::connect_timeout(&to, Duration::from_secs(2)).unwrap();
+    stream.write_all(b"x").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
 
-/// Listens in `netns` and answers one connection with the client's address.
-fn answer_once(netns: &Netns) -> SocketAddr {
-    let listener = netns.run(|| TcpListener::bind("0.0.0.0:0").unwrap()).unwrap();
+/// Listens in a Pod's network and answers one connection with the client's address.
+fn answer_once(network: &PodNetwork) -> u16 {
+    let listener = namespace::run(pin(network), || TcpListener::bind("0.0.0.0:0").unwrap()).unwrap();
     let port = listener.local_addr().unwrap().port();
     std::thread::spawn(move || {
         let (mut stream, peer) = listener.accept().unwrap();
         stream.read_exact(&mut [0]).unwrap();
         write!(stream, "{}", peer.ip()).unwrap();
     });
-    SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))
+    port
 }
 
 #[test]
@@ -46,20 +39,18 @@ fn pods_reach_each_other_and_the_node_reaches_pods() {
         let (a, b) = (net.setup("pod-a").await.unwrap(), net.setup("pod-b").await.unwrap());
         assert_eq!(a.addresses, [IpAddr::from([10, 244, 0, 2])]);
         assert_eq!(b.addresses, [IpAddr::from([10, 244, 0, 3])]);
-        let (in_a, in_b) = (open(&a), open(&b));
-        let port = answer_once(&in_b).port();
-        assert_eq!(talk(&in_a, (b.addresses[0], port).into()).0, "10.244.0.2");
+        let to = SocketAddr::from((b.addresses[0], answer_once(&b)));
+        assert_eq!(namespace::run(pin(&a), move || talk(to)).unwrap(), "10.244.0.2");
         // A node has an address; the namespace of the test has none yet but this one.
-        let node = Connection::<Route>::new().unwrap();
-        node.set_link_up("lo").await.unwrap();
-        node.add_address_by_name("lo", IpAddr::from([10, 123, 0, 2]), 32).await.unwrap();
-        let port = answer_once(&in_a).port();
-        assert_eq!(talk(&Netns::current().unwrap(), (a.addresses[0], port).into()).0, "10.123.0.2");
+        let mut node = Netlink::here().unwrap();
+        node.set_up("lo", true).unwrap();
+        node.add_address("lo", IpAddr::from([10, 123, 0, 2]), 32).unwrap();
+        assert_eq!(talk((a.addresses[0], answer_once(&a)).into()), "10.123.0.2");
     });
 }
 
-fn open(network: &PodNetwork) -> Netns {
-    Netns::from_path(network.netns.as_ref().unwrap()).unwrap()
+fn pin(network: &PodNetwork) -> &Path {
+    network.netns.as_ref().unwrap()
 }
 
 #[test]
@@ -79,13 +70,12 @@ fn teardown_removes_link_route_pin_and_record() {
     in_own_namespaces(async |dir| {
         let net = PodNet::open(&dir, cidr()).await.unwrap();
         net.setup("pod-a").await.unwrap();
-        let node = Connection::<Route>::new().unwrap();
-        assert!(node.get_routes().await.unwrap().iter().any(|r| r.is_host() && r.oif().is_some()));
+        let mut node = Netlink::here().unwrap();
+        assert!(node.routes().unwrap().iter().any(|r| r.prefix == 32 && r.link.is_some()));
         net.teardown("pod-a").await.unwrap();
         net.teardown("pod-a").await.unwrap();
         assert!(net.uids().unwrap().is_empty());
-        let links = node.get_links().await.unwrap();
-        assert_eq!(links.iter().map(|l| l.name_or("?").to_owned()).collect::<Vec<_>>(), ["lo"]);
+        assert_eq!(node.links().unwrap().into_iter().map(|l| l.name).collect::<Vec<_>>(), ["lo"]);
     });
 }
 
@@ -107,20 +97,18 @@ fn what_a_crash_left_half_made_is_no_obstacle() {
 fn routes_to_other_nodes_are_exactly_the_declared_ones() {
     in_own_namespaces(async |dir| {
         let net = PodNet::open(&dir, cidr()).await.unwrap();
-        let node = Connection::<Route>::new().unwrap();
+        let mut node = Netlink::here().unwrap();
         let one = NodeRoute { pods: "10.244.1.0/24".parse().unwrap(), via: Ipv4Addr::new(10, 123, 0, 3) };
         let two = NodeRoute { pods: "10.244.2.0/24".parse().unwrap(), via: Ipv4Addr::new(10, 123, 0, 4) };
         // The gateway must be on a link that is not loopback.
-        let pair = nlink::netlink::link::VethLink::new("eth0", "eth1");
-        node.add_link(pair).await.unwrap();
-        node.set_link_up("eth0").await.unwrap();
-        node.set_link_up("eth1").await.unwrap();
-        node.add_address_by_name("eth0", IpAddr::from([10, 123, 0, 2]), 16).await.unwrap();
+        node.add_veth(&sealane_netlink::Veth::new("eth0", "eth1")).unwrap();
+        node.set_up("eth0", true).unwrap();
+        node.set_up("eth1", true).unwrap();
+        node.add_address("eth0", IpAddr::from([10, 123, 0, 2]), 16).unwrap();
         for wanted in [vec![one, two], vec![two], vec![]] {
             net.set_node_routes(&wanted).await.unwrap();
-            let routes = node.get_routes().await.unwrap();
-            let vias: Vec<_> =
-                routes.iter().filter(|r| r.dst_len() == 24).filter_map(|r| r.gateway()).collect();
+            let routes = node.routes().unwrap();
+            let vias: Vec<_> = routes.iter().filter(|r| r.prefix == 24).filter_map(|r| r.gateway).collect();
             assert_eq!(vias.len(), wanted.len());
         }
     });

@@ -7,6 +7,7 @@ use sealane_nft::wire::{Reader, dump_request, encode, generation, generation_req
 use sealane_nft::{Change, Family, Table};
 use std::io;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 /// Bytes of one transaction if the socket's buffer is the system's default.
 const SMALL_BATCH: usize = 150_000;
@@ -18,6 +19,8 @@ const ENOENT: i32 = 2;
 #[derive(Debug)]
 pub struct Kernel {
     socket: Socket,
+    /// The one table that is read and written.
+    table: Arc<str>,
     /// The generation of the ruleset if nobody else has changed it.
     expected: Option<u32>,
     /// The kernel filters conntrack deletions itself (Linux 6.12).
@@ -30,10 +33,23 @@ impl Kernel {
     /// # Errors
     /// No netlink, or no CAP_NET_ADMIN.
     pub fn open() -> Result<Self, ApplyFailure> {
+        Self::open_table(TABLE)
+    }
+
+    /// The same, for another table than the Services'.
+    ///
+    /// # Errors
+    /// As [`Kernel::open`].
+    pub fn open_table(table: &str) -> Result<Self, ApplyFailure> {
         let netfilter = rustix::net::netlink::NETFILTER;
         let socket =
             Socket::open(Some(netfilter)).map_err(ApplyFailure::io("opening an nfnetlink socket"))?;
-        Ok(Self { socket, expected: None, filters_conntrack: conntrack::kernel_filters() })
+        Ok(Self {
+            socket,
+            table: table.into(),
+            expected: None,
+            filters_conntrack: conntrack::kernel_filters(),
+        })
     }
 
     /// The same, removing conntrack entries as kernels before 6.12 need it: dump, and delete one by one.
@@ -76,16 +92,16 @@ impl Kernel {
     }
 
     fn dump(&mut self) -> io::Result<Option<Table>> {
-        let mut reader = Reader::new(Family::Ip, TABLE);
+        let mut reader = Reader::new(Family::Ip, &self.table);
         for what in 0..4 {
-            let request = dump_request(Family::Ip, TABLE, what, None, self.socket.next());
+            let request = dump_request(Family::Ip, &self.table, what, None, self.socket.next());
             match self.socket.ask(&request, false, |message| reader.message(message)) {
                 Err(error) if error.raw_os_error() == Some(ENOENT) => return Ok(None),
                 answered => answered?,
             }
         }
         for set in reader.static_sets() {
-            let request = dump_request(Family::Ip, TABLE, 0, Some(&set), self.socket.next());
+            let request = dump_request(Family::Ip, &self.table, 0, Some(&set), self.socket.next());
             self.socket.ask(&request, false, |message| reader.message(message))?;
         }
         Ok(reader.finish())
@@ -110,7 +126,7 @@ impl Backend for Kernel {
 
     fn write(&mut self, changes: &[Change]) -> Result<(), ApplyFailure> {
         let limit = if self.socket.large { usize::MAX } else { SMALL_BATCH };
-        for batch in encode(Family::Ip, TABLE, changes, limit, self.socket.sequence()) {
+        for batch in encode(Family::Ip, &self.table, changes, limit, self.socket.sequence()) {
             let done = self.socket.transact(&batch.bytes, batch.first, batch.last);
             done.map_err(|source| ApplyFailure::Refused { source })?;
             self.expected = self.expected.map(|generation| match generation.wrapping_add(1) {

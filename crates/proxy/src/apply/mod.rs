@@ -1,11 +1,13 @@
 //! Carries changes to a kernel. Knows no policy: what to change is decided.
 
+mod chains;
 mod conntrack;
 mod fake;
 mod kernel;
 mod loopback;
 mod socket;
 
+pub use chains::forward_chains_that_drop;
 pub use fake::{FakeKernel, FakeState};
 pub use kernel::Kernel;
 

@@ -18,7 +18,7 @@ pub(super) fn run(cluster: &Cluster, node: &str) -> Result<(), CommandError> {
     // Names outside the cluster are asked from the host's namespace, where its own resolver listens.
     let host = Arc::new(File::open("/proc/self/ns/net")?);
     // Before any thread exists: threads inherit the namespace of their maker.
-    wire::enter(&cluster.paths().netns(node))?;
+    sealane_netlink::namespace::enter(&cluster.paths().netns(node))?;
     super::serve(2, |shutdown| serve(cluster, node, host, shutdown))
 }
 

@@ -89,7 +89,7 @@ fn tls(cluster: &Cluster) -> Result<Arc<rustls::ServerConfig>, CommandError> {
 
 /// Keeps a route on the wire to every node's Pods, so that the API's answers reach them.
 async fn route_pods(wire: PathBuf, client: Client, shutdown: CancellationToken) -> Result<(), CommandError> {
-    let links = wire::in_namespace(&wire)?;
+    let mut links = wire::in_namespace(&wire)?;
     let nodes = kube::runtime::watcher(Api::<Node>::all(client), kube::runtime::watcher::Config::default());
     let mut nodes = std::pin::pin!(nodes.default_backoff().applied_objects());
     loop {
@@ -98,7 +98,7 @@ async fn route_pods(wire: PathBuf, client: Client, shutdown: CancellationToken) 
         match next {
             Ok(Some(node)) => {
                 if let Some((range, address)) = pod_route(&node)
-                    && let Err(error) = wire::route_pods(&links, range, address).await
+                    && let Err(error) = wire::route_pods(&mut links, range, address)
                 {
                     tracing::warn!("{error}");
                 }

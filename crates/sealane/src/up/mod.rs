@@ -122,10 +122,8 @@ fn start(
     cluster.write(&paths.data)?;
     pki::ensure(cluster)?;
     steps.done("certificates");
-    let dropping = runtime().block_on(async {
-        wire::ensure(cluster).await?;
-        egress::ensure(cluster).await
-    })?;
+    wire::ensure(cluster)?;
+    let dropping = egress::ensure(cluster)?;
     steps.done(&format!("network: {} in namespaces of their own", plural(cluster.nodes, "node")));
     if !dropping.is_empty() {
         let chains = dropping.join(", ");
