@@ -11,11 +11,16 @@ need curl curl
 need python3 python3
 need nc.openbsd netcat-openbsd
 need /bin/busybox busybox-static
+need docker-registry docker-registry
 if [ ${#missing[@]} -gt 0 ]; then
   echo "installing ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   apt-get update -qq
   apt-get install -y -qq "${missing[@]}" >/dev/null
+  # Tests start a registry of their own; the package's service would hold port 5000.
+  if [[ " ${missing[*]} " == *" docker-registry "* ]] && [ -d /run/systemd/system ]; then
+    systemctl disable --now docker-registry >/dev/null 2>&1 || true
+  fi
 fi
 if ! command -v cargo >/dev/null 2>&1; then
   echo "Rust 1.95 or newer is needed: https://rustup.rs" >&2

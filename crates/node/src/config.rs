@@ -24,6 +24,8 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// The machine's image store.
     pub images_dir: PathBuf,
+    /// Where the process that pulls images listens ([`crate::runtime::images::serve_pulls`]).
+    pub pull_socket: PathBuf,
     /// Program and first arguments of a Pod's shim; the runtime adds its own.
     pub shim_command: Vec<OsString>,
     /// The cgroup of all Pods below each hierarchy's root: `sealane/NAME/NODE`.
@@ -34,7 +36,8 @@ pub struct Config {
     pub api_name: Option<String>,
     /// The tunnel's TLS configuration, with the node's client certificate.
     pub tls: Arc<rustls::ClientConfig>,
-    /// Whether Pods may reach beyond the cluster (`--egress nat`); else they see no upstream name servers.
+    /// Whether the cluster reaches beyond the machine (`--egress nat`); else Pods see no upstream name servers, and
+    /// images come from the store or a registry of this machine.
     pub egress: bool,
     /// The node's own `resolv.conf`, for `dnsPolicy: Default`.
     pub host_resolv_conf: PathBuf,

@@ -18,7 +18,7 @@ use crate::backoff::backed_off;
 use crate::config::Config;
 use crate::podnet::{self, Cidr, NodeRoute, PodNet};
 use crate::registration::{self, Beat, Facts};
-use crate::runtime::images::{ImageError, ImageStore};
+use crate::runtime::images::{ImageError, ImageStore, Pulls};
 use crate::runtime::{Embedded, EmbeddedConfig, Runtime, RuntimeError};
 use crate::tunnel::{self, Directory};
 
@@ -99,6 +99,7 @@ pub async fn run_with(
         allocatable: facts.allocatable(),
         tokens: Tokens::default(),
         directory: Directory::default(),
+        pulls: Pulls::new(&config.pull_socket),
         config,
         client,
         runtime,

@@ -15,7 +15,7 @@ use super::volumes::{Directories, Tokens};
 use crate::config::Config;
 use crate::podnet::PodNet;
 use crate::runtime::Runtime;
-use crate::runtime::images::ImageStore;
+use crate::runtime::images::{ImageStore, Pulls};
 use crate::tunnel::Directory;
 
 /// The node's agent as its Pods see it.
@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) runtime: Arc<dyn Runtime>,
     pub(crate) images: ImageStore,
+    /// Asked for images that the store does not have.
+    pub(crate) pulls: Pulls,
     pub(crate) network: PodNet,
     pub(crate) recorder: Recorder,
     /// All Services of the cluster, for environment variables.

@@ -204,11 +204,7 @@ impl Worker {
         match reason {
             "ErrImagePull" => {
                 let image = image.unwrap_or_default();
-                let failed = match message.strip_prefix("failed to pull image") {
-                    Some(rest) => format!("Failed to pull image{rest}"),
-                    None => format!("Failed to pull image \"{image}\": {message}"),
-                };
-                say("Failed", failed);
+                say("Failed", format!("Failed to pull image \"{image}\": {message}"));
                 say("Failed", "Error: ErrImagePull".to_owned());
             }
             "InvalidImageName" => {

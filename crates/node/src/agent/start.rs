@@ -9,11 +9,12 @@ use k8s_openapi::api::core::v1::{Container, LifecycleHandler, Pod};
 use super::context::{Context, uid};
 use super::env::{self, Inputs, Sources, expand, services};
 use super::events::Severity;
+use super::image;
 use super::mounts::{shared_mounts, termination_log, volume_mounts};
 use super::probe::check::{Check, Target};
 use super::security;
 use super::setup::Surroundings;
-use crate::runtime::images::{Image, ImageError, Reference};
+use crate::runtime::images::Image;
 use crate::runtime::{ContainerConfig, ContainerId, ContainerStatus, RuntimeError};
 
 /// Why an attempt did not come about.
@@ -55,7 +56,7 @@ pub(crate) async fn start(
     attempt: u32,
     around: &Surroundings,
 ) -> Result<ContainerStatus, StartFailure> {
-    let image = image(context, pod, container).await?;
+    let image = image::ensure(context, pod, container).await?;
     let config = config(context, pod, container, attempt, image, around).await;
     let config = config
         .map_err(|message| StartFailure::Config { reason: "CreateContainerConfigError".into(), message })?;
@@ -99,41 +100,6 @@ async fn failure(
         other => {
             StartFailure::Config { reason: "CreateContainerError".to_owned(), message: other.to_string() }
         }
-    }
-}
-
-async fn image(context: &Context, pod: &Pod, container: &Container) -> Result<Image, StartFailure> {
-    let name = container.image.clone().unwrap_or_default();
-    let store = context.images.clone();
-    let wanted = name.clone();
-    let found = tokio::task::spawn_blocking(move || store.resolve(&wanted)).await;
-    let error = match found {
-        Ok(Ok(image)) => {
-            let text = format!("Container image \"{name}\" already present on machine");
-            context.recorder.pod(pod, Some(&container.name), Severity::Normal, "Pulled", text);
-            return Ok(image);
-        }
-        Ok(Err(error)) => error,
-        Err(panic) => return Err(StartFailure::Image { reason: "ErrImagePull", message: panic.to_string() }),
-    };
-    if matches!(error, ImageError::InvalidName(_)) {
-        let message = format!("Failed to apply default image tag \"{name}\": {error}");
-        return Err(StartFailure::Image { reason: "InvalidImageName", message });
-    }
-    if pull_policy(container) == "Never" {
-        let message = format!("Container image \"{name}\" is not present with pull policy of Never");
-        return Err(StartFailure::Image { reason: "ErrImageNeverPull", message });
-    }
-    Err(StartFailure::Image { reason: "ErrImagePull", message: error.to_string() })
-}
-
-/// `imagePullPolicy`, or its default: Always for `:latest`.
-fn pull_policy(container: &Container) -> &str {
-    let latest = |name: &str| Reference::parse(name).is_ok_and(|r| r.tag.as_deref() == Some("latest"));
-    match container.image_pull_policy.as_deref() {
-        Some(policy) if !policy.is_empty() => policy,
-        _ if latest(container.image.as_deref().unwrap_or_default()) => "Always",
-        _ => "IfNotPresent",
     }
 }
 
@@ -242,24 +208,4 @@ pub(crate) async fn run_hook(
         return Ok(());
     };
     check.run(target, context.runtime.as_ref(), limit).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn pull_policies() {
-        for (container, wanted) in [
-            (json!({"image": "localhost/hello"}), "Always"),
-            (json!({"image": "localhost/hello:latest"}), "Always"),
-            (json!({"image": "localhost/hello:4.1"}), "IfNotPresent"),
-            (json!({"image": "localhost/hello", "imagePullPolicy": "Never"}), "Never"),
-        ] {
-            let mut container = container;
-            container["name"] = json!("c");
-            assert_eq!(pull_policy(&serde_json::from_value(container).unwrap()), wanted);
-        }
-    }
 }

@@ -18,7 +18,7 @@ use crate::agent::context::Context;
 use crate::agent::events::Recorder;
 use crate::agent::{Allocatable, ResolvConf, Tokens};
 use crate::config::Config;
-use crate::runtime::images::ImageStore;
+use crate::runtime::images::{ImageStore, Pulls};
 use crate::tunnel::Directory;
 
 pub(super) struct Lab {
@@ -199,6 +199,7 @@ pub(super) async fn context(dir: &Path, runtime: Fake) -> Arc<Context> {
         client,
         runtime: Arc::new(runtime),
         images: ImageStore::open(dir.join("images")).unwrap(),
+        pulls: Pulls::new(dir.join("pull.sock")),
         network: crate::podnet::PodNet::open(dir, "10.244.0.0/24".parse().unwrap()).await.unwrap(),
         services: kube::runtime::reflector::store().0,
         tokens: Tokens::default(),
@@ -218,6 +219,7 @@ fn config(dir: &Path) -> Config {
         run_dir: dir.join("run"),
         data_dir: dir.join("data"),
         images_dir: dir.join("images"),
+        pull_socket: dir.join("pull.sock"),
         shim_command: vec![],
         cgroup: "sealane/test/node-1".into(),
         // Nothing listens there: these tests talk to the API without a socket.

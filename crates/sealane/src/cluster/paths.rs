@@ -66,6 +66,11 @@ impl Paths {
         self.data.join("images")
     }
 
+    /// Where nodes ask for images of registries.
+    pub(crate) fn pull_socket(&self) -> PathBuf {
+        self.run.join("pull.sock")
+    }
+
     /// Certificates and keys.
     pub(crate) fn pki(&self) -> PathBuf {
         self.data.join("pki")

@@ -5,6 +5,7 @@
 
 mod listeners;
 mod plan;
+mod pull;
 mod report;
 mod tcp;
 mod udp;
@@ -40,6 +41,7 @@ async fn serve(cluster: &Cluster, shutdown: CancellationToken) -> Result<(), Com
     let mut wanted = read_view(&view);
     let mut listeners = Listeners::new(cluster.publish, residence);
     let mut report = report::Report::new(client);
+    let pulls = tokio::spawn(pull::serve(cluster.clone(), shutdown.clone()));
     loop {
         let taken = listeners.apply(&wanted);
         report.taken(&taken);
@@ -59,6 +61,7 @@ async fn serve(cluster: &Cluster, shutdown: CancellationToken) -> Result<(), Com
         }
     }
     edge.await?;
+    pulls.await?;
     Ok(())
 }
 

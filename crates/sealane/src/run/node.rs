@@ -3,7 +3,7 @@
 use super::client;
 use crate::cli::CommandError;
 use crate::cluster::{Cluster, DOMAIN, Egress, KUBERNETES_VERSION};
-use crate::{resolver, wire};
+use crate::resolver;
 use sealane_model::Snapshot;
 use std::ffi::OsString;
 use std::fs::File;
@@ -94,6 +94,7 @@ fn agent_config(cluster: &Cluster, node: &str, own: IpAddr) -> Result<sealane_no
         run_dir: paths.node_run(node),
         data_dir: paths.node_data(node),
         images_dir: paths.images(),
+        pull_socket: paths.pull_socket(),
         shim_command: shim,
         cgroup: format!("{}/{node}", paths.cgroup),
         api: addresses.api,

@@ -6,6 +6,7 @@
 mod full_disk;
 mod harness;
 mod nodes;
+mod pulls;
 mod refusals;
 mod remains;
 mod thread;

@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 
 use super::config::{ConfigFile, is_digest};
-use super::store::Locked;
+use super::locked::Locked;
+use super::manifest::{Descriptor, Manifest};
 use super::{ImageError, Reference, layer};
 
 /// One image of an archive: full names, configuration, members that hold its layers.
@@ -109,7 +110,7 @@ impl Members {
         if !self.files.contains_key("index.json") {
             return Err(ImageError::Archive("neither manifest.json nor index.json in it".to_owned()));
         }
-        let index: Index = self.parse("index.json")?;
+        let index: Manifest = self.parse("index.json")?;
         index.manifests.iter().map(|d| self.oci_image(d)).collect()
     }
 
@@ -120,8 +121,7 @@ impl Members {
         let names = name.map(|n| Reference::parse(n).map(|r| r.to_string())).transpose()?;
         let mut manifest: Manifest = self.parse(&blob(&top.digest)?)?;
         if manifest.config.is_none() {
-            let here = manifest.manifests.iter().find(|d| d.platform.as_ref().is_some_and(Platform::is_ours));
-            let chosen = here.or(manifest.manifests.first());
+            let chosen = manifest.for_this_machine().or(manifest.manifests.first());
             let chosen =
                 chosen.ok_or_else(|| ImageError::Archive(format!("{} lists no image", top.digest)))?;
             manifest = self.parse(&blob(&chosen.digest)?)?;
@@ -146,46 +146,6 @@ impl DockerImage {
         let names = self.repo_tags.unwrap_or_default();
         let names = names.iter().map(|n| Reference::parse(n).map(|r| r.to_string()));
         Ok(Found { names: names.collect::<Result<_, _>>()?, config: self.config, layers: self.layers })
-    }
-}
-
-#[derive(Deserialize)]
-struct Index {
-    manifests: Vec<Descriptor>,
-}
-
-/// An image manifest, or an index of manifests for several platforms.
-#[derive(Deserialize)]
-struct Manifest {
-    config: Option<Descriptor>,
-    #[serde(default)]
-    layers: Vec<Descriptor>,
-    #[serde(default)]
-    manifests: Vec<Descriptor>,
-}
-
-#[derive(Deserialize)]
-struct Descriptor {
-    digest: String,
-    #[serde(default)]
-    annotations: BTreeMap<String, String>,
-    platform: Option<Platform>,
-}
-
-#[derive(Deserialize)]
-struct Platform {
-    architecture: String,
-    os: String,
-}
-
-impl Platform {
-    fn is_ours(&self) -> bool {
-        let ours = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        self.os == "linux" && self.architecture == ours
     }
 }
 

@@ -7,7 +7,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::store::{ImageStore, Locked};
+use super::locked::Locked;
+use super::store::ImageStore;
 use super::{ImageError, Reference, elf};
 
 /// The environment variable by which the program knows which version it plays.

@@ -9,18 +9,6 @@ pub enum ImageError {
     /// The name is under `localhost/` and not in the store.
     #[error("image {0} is not in the machine's store; load it with: sealane image load FILE")]
     NotInStore(String),
-    /// The name belongs to a registry, and pulling it failed or is not possible.
-    #[error(
-        "failed to pull image {reference:?} from {registry}: {cause}; to use it without a registry: sealane image load FILE"
-    )]
-    Pull {
-        /// The image as it was asked for.
-        reference: String,
-        /// The registry's host.
-        registry: String,
-        /// Why it failed.
-        cause: String,
-    },
     /// Not an image name.
     #[error("invalid image name {0:?}")]
     InvalidName(String),
@@ -59,14 +47,5 @@ impl ImageError {
     pub(crate) fn io(what: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { what, path, source }
-    }
-
-    /// The reason that the kubelet gives a container waiting for its image: `ErrImageNeverPull`, `InvalidImageName` or
-    /// `ErrImagePull`.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::InvalidName(_) => "InvalidImageName",
-            _ => "ErrImagePull",
-        }
     }
 }

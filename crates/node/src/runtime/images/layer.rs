@@ -11,9 +11,9 @@ use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use tar::EntryType;
 
-use super::ImageError;
 use super::place::{Attributes, Root};
 use super::store::encode;
+use super::{ImageError, zstd};
 
 /// Unpacks into `dir` (made anew) and checks the content's digest. On an error `dir` is left for the caller's clean-up.
 pub(super) fn unpack(reader: impl Read, dir: &Path, diff_id: &str) -> Result<(), ImageError> {
@@ -108,19 +108,17 @@ fn relative(path: &Path) -> io::Result<PathBuf> {
     Ok(clean)
 }
 
-/// The reader's content, gunzipped if it is gzip.
-///
-/// # Errors
-/// Zstandard is refused by name.
+/// The reader's content, unpacked if it is gzip or Zstandard.
 pub(super) fn decompressed<'a>(mut reader: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     let mut magic = Vec::new();
     reader.by_ref().take(4).read_to_end(&mut magic)?;
-    let gzip = magic.starts_with(&[0x1f, 0x8b]);
-    if magic == [0x28, 0xb5, 0x2f, 0xfd] {
-        return Err(io::Error::other("compressed with zstd, which this version of sealane does not read"));
-    }
+    let (gzip, zstd) = (magic.starts_with(&[0x1f, 0x8b]), zstd::is_frame(&magic));
     let whole = Cursor::new(magic).chain(reader);
-    Ok(if gzip { Box::new(MultiGzDecoder::new(whole)) } else { Box::new(whole) })
+    Ok(match (gzip, zstd) {
+        (true, _) => Box::new(MultiGzDecoder::new(whole)),
+        (_, true) => Box::new(zstd::Frames::new(whole)),
+        _ => Box::new(whole),
+    })
 }
 
 /// Zeros after the reader's end: some tools write tars without the final padding. No more than padding and end marker

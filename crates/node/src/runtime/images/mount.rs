@@ -1,5 +1,6 @@
 //! A container's root filesystem: the image's layers below a writable one, by overlayfs.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -33,8 +34,10 @@ pub fn mount_rootfs(layers: &[PathBuf], dir: &Path, method: MountMethod) -> Resu
     for path in [&upper, &work, &rootfs, &empty] {
         fs::create_dir_all(path).map_err(ImageError::io("making", path))?;
     }
-    // overlayfs wants the topmost first, and at least one.
-    let mut lower: Vec<&Path> = layers.iter().rev().map(PathBuf::as_path).collect();
+    // overlayfs wants the topmost first, at least one, and none twice: what a layer does once more hides what it did below.
+    let mut seen = BTreeSet::new();
+    let mut lower: Vec<&Path> =
+        layers.iter().rev().map(PathBuf::as_path).filter(|l| seen.insert(*l)).collect();
     if lower.is_empty() {
         lower.push(&empty);
     }

@@ -49,6 +49,24 @@ impl Reference {
         if ok { Ok(Self { registry: registry.to_owned(), repository, tag, digest }) } else { Err(invalid()) }
     }
 
+    /// The name in the store: a digest says all, and the tag beside it nothing.
+    pub(super) fn key(&self) -> String {
+        match &self.digest {
+            Some(digest) => format!("{}/{}@{digest}", self.registry, self.repository),
+            None => self.to_string(),
+        }
+    }
+
+    /// The same repository's image of that digest.
+    pub(super) fn with_digest(&self, digest: &str) -> Self {
+        Self { tag: None, digest: Some(digest.to_owned()), ..self.clone() }
+    }
+
+    /// Whether its registry is on this machine (or is its own store).
+    pub fn is_loopback(&self) -> bool {
+        super::registry::is_loopback(&self.registry)
+    }
+
     /// Whether it names an image of the machine's own store, which no registry is asked for.
     pub fn is_local(&self) -> bool {
         self.registry == "localhost"

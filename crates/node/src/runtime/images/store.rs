@@ -9,15 +9,15 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
-use sha2::{Digest, Sha256};
 
 use super::config::{ConfigFile, hex};
+use super::locked::Locked;
 use super::{Image, ImageError, Reference};
 
 /// The images of a machine.
 #[derive(Clone, Debug)]
 pub struct ImageStore {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
 }
 
 /// One line of `sealane image ls`.
@@ -25,7 +25,7 @@ pub struct ImageStore {
 pub struct ImageSummary {
     /// The image's id, `sha256:…`.
     pub id: String,
-    /// Its full names.
+    /// Its full names; those by a manifest's digest only if it has no other.
     pub names: Vec<String>,
     /// Number of layers.
     pub layers: usize,
@@ -34,7 +34,7 @@ pub struct ImageSummary {
 }
 
 /// Full name → image id.
-type Names = BTreeMap<String, String>;
+pub(super) type Names = BTreeMap<String, String>;
 
 impl ImageStore {
     /// Opens the store in `dir` and makes what is missing. Several processes may have it open.
@@ -63,12 +63,12 @@ impl ImageStore {
     ///
     /// # Errors
     /// [`ImageError::InvalidName`]; [`ImageError::NotInStore`] for a `localhost/` name that is not there, and
-    /// [`ImageError::Pull`] for any other.
+    /// [`ImageError::Unknown`] for any other.
     pub fn resolve(&self, reference: &str) -> Result<Image, ImageError> {
         let parsed = Reference::parse(reference)?;
-        let full = parsed.to_string();
+        let full = parsed.key();
         let names = self.names()?;
-        // A digest names the image's id here: the registry's manifest digest is not kept by archives.
+        // Of an image out of an archive no manifest's digest is known: its id is taken for it.
         let id = names.get(&full).cloned().or_else(|| {
             let digest = parsed.digest.as_ref()?;
             names.values().find(|id| *id == digest).cloned()
@@ -76,12 +76,7 @@ impl ImageStore {
         match id {
             Some(id) => self.image(&id, &full, &names),
             None if parsed.is_local() => Err(ImageError::NotInStore(reference.to_owned())),
-            None => Err(ImageError::Pull {
-                reference: reference.to_owned(),
-                registry: parsed.registry,
-                cause: "it is not in the machine's store, and this version of sealane does not pull from registries"
-                    .to_owned(),
-            }),
+            None => Err(ImageError::Unknown(reference.to_owned())),
         }
     }
 
@@ -94,14 +89,22 @@ impl ImageStore {
         for (name, id) in self.names()? {
             by_id.entry(id).or_default().push(name);
         }
+        for names in by_id.values_mut().filter(|names| names.iter().any(|n| !is_by_digest(n))) {
+            names.retain(|name| !is_by_digest(name));
+        }
         let mut all = Vec::new();
         for (id, names) in by_id {
-            let layers = self.config(&id)?.rootfs.diff_ids;
-            let size_bytes = layers.iter().map(|d| size_of_tree(&self.layer(d))).sum();
-            all.push(ImageSummary { id, names, layers: layers.len(), size_bytes });
+            let layers = self.config(&id)?.rootfs.diff_ids.len();
+            let size_bytes = self.size_bytes(&id)?;
+            all.push(ImageSummary { id, names, layers, size_bytes });
         }
         all.sort_by(|a, b| a.names.cmp(&b.names));
         Ok(all)
+    }
+
+    /// What an image's layers take on disk, in bytes.
+    pub(super) fn size_bytes(&self, id: &str) -> Result<u64, ImageError> {
+        Ok(self.config(id)?.rootfs.diff_ids.iter().map(|d| size_of_tree(&self.layer(d))).sum())
     }
 
     /// Removes a name (or, given an id, all its names), then the images without a name and the layers without an image.
@@ -111,9 +114,9 @@ impl ImageStore {
     /// [`ImageError::Unknown`].
     pub fn remove(&self, reference: &str) -> Result<Vec<String>, ImageError> {
         let lock = self.lock()?;
-        let full = Reference::parse(reference).map(|r| r.to_string()).unwrap_or_default();
+        let full = Reference::parse(reference).map(|r| r.key()).unwrap_or_default();
         let mut names = self.names()?;
-        let gone: Vec<String> = names
+        let mut gone: Vec<String> = names
             .iter()
             .filter(|(name, id)| **name == full || id.as_str() == reference || hex(id) == reference)
             .map(|(name, _)| name.clone())
@@ -121,6 +124,12 @@ impl ImageStore {
         if gone.is_empty() {
             return Err(ImageError::Unknown(reference.to_owned()));
         }
+        // With its last tag an image's digest goes too.
+        let ids: BTreeSet<String> = gone.iter().map(|name| names[name].clone()).collect();
+        names.retain(|name, _| !gone.contains(name));
+        let untagged = |id: &String| !names.iter().any(|(name, i)| i == id && !is_by_digest(name));
+        let ids: BTreeSet<String> = ids.into_iter().filter(untagged).collect();
+        gone.extend(names.iter().filter(|(_, id)| ids.contains(*id)).map(|(name, _)| name.clone()));
         names.retain(|name, _| !gone.contains(name));
         lock.write_names(&names)?;
         lock.collect_garbage(&names)?;
@@ -136,7 +145,7 @@ impl ImageStore {
         for entry in fs::read_dir(&tmp).map_err(ImageError::io("reading", &tmp))?.flatten() {
             delete(&entry.path());
         }
-        Ok(Locked { store: self, _file: file })
+        Ok(Locked::new(self, file))
     }
 
     pub(super) fn names(&self) -> Result<Names, ImageError> {
@@ -158,7 +167,7 @@ impl ImageStore {
         self.dir.join(name)
     }
 
-    fn config(&self, id: &str) -> Result<ConfigFile, ImageError> {
+    pub(super) fn config(&self, id: &str) -> Result<ConfigFile, ImageError> {
         let path = self.dir.join("configs").join(format!("{}.json", hex(id)));
         let text = fs::read(&path).map_err(ImageError::io("reading", &path))?;
         serde_json::from_slice(&text).map_err(|e| ImageError::io("reading", path)(e.into()))
@@ -169,84 +178,6 @@ impl ImageStore {
         all.extend(names.iter().filter(|(n, i)| *i == id && *n != asked).map(|(n, _)| n.clone()));
         Ok(self.config(id)?.into_image(id.to_owned(), all, &self.dir.join("layers")))
     }
-}
-
-/// The store while its lock is held; dropping it releases the lock.
-pub(super) struct Locked<'a> {
-    pub(super) store: &'a ImageStore,
-    _file: File,
-}
-
-impl Locked<'_> {
-    /// A path for work in progress, unique while the lock is held.
-    pub(super) fn temporary(&self, name: &str) -> PathBuf {
-        self.store.dir.join("tmp").join(name)
-    }
-
-    /// Stores a configuration and returns the image's id.
-    pub(super) fn add_config(&self, text: &[u8]) -> Result<String, ImageError> {
-        let digest = encode(&Sha256::digest(text));
-        self.replace(&self.store.dir.join("configs").join(format!("{digest}.json")), text)?;
-        Ok(format!("sha256:{digest}"))
-    }
-
-    /// Gives images their names; a name that belonged to another image moves.
-    pub(super) fn add_names(&self, added: &[(String, String)]) -> Result<(), ImageError> {
-        let mut names = self.store.names()?;
-        names.extend(added.iter().cloned());
-        self.write_names(&names)
-    }
-
-    /// Moves a finished layer into place.
-    pub(super) fn add_layer(&self, made: &Path, diff_id: &str) -> Result<(), ImageError> {
-        let to = self.store.layer(diff_id);
-        fs::rename(made, &to).map_err(ImageError::io("renaming a layer to", to))
-    }
-
-    fn write_names(&self, names: &Names) -> Result<(), ImageError> {
-        let text = serde_json::to_vec_pretty(names).expect("a map of strings is JSON");
-        self.replace(&self.store.dir.join("names.json"), &text)
-    }
-
-    /// Writes a file aside and renames it, so that a reader sees the old or the new content.
-    pub(super) fn replace(&self, path: &Path, content: &[u8]) -> Result<(), ImageError> {
-        let aside = self.temporary("replace");
-        fs::write(&aside, content).map_err(ImageError::io("writing", &aside))?;
-        fs::rename(&aside, path).map_err(ImageError::io("renaming to", path))
-    }
-
-    /// Deletes the configurations without a name and the layers without a configuration, unless a container uses them.
-    pub(super) fn collect_garbage(&self, names: &Names) -> Result<(), ImageError> {
-        let used: BTreeSet<&str> = names.values().map(|id| hex(id)).collect();
-        let mut layers = BTreeSet::new();
-        for id in names.values() {
-            layers.extend(self.store.config(id)?.rootfs.diff_ids.iter().map(|d| hex(d).to_owned()));
-        }
-        for (path, name) in entries(&self.store.dir.join("configs")) {
-            if !used.contains(name.trim_end_matches(".json")) {
-                delete(&path);
-            }
-        }
-        for (path, name) in entries(&self.store.dir.join("layers")) {
-            if layers.contains(&name) {
-                continue;
-            }
-            // Held until the layer is gone from its place: a shim that locks it later sees that and refuses.
-            if let Some(_unused) = lock_unused(&path) {
-                let aside = self.temporary(&name);
-                if fs::rename(&path, &aside).is_ok() {
-                    delete(&aside);
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The layer's lock, if no container's shim holds it.
-fn lock_unused(layer: &Path) -> Option<File> {
-    let file = File::open(layer).ok()?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).ok().map(|()| file)
 }
 
 /// Locks layers for a container: they stay in the store while the files are open.
@@ -263,13 +194,13 @@ pub(crate) fn lock_layers(layers: &[PathBuf]) -> Result<Vec<File>, ImageError> {
     layers.iter().map(|path| lock(path).map_err(ImageError::io("locking the image layer", path))).collect()
 }
 
-fn entries(dir: &Path) -> Vec<(PathBuf, String)> {
-    let Ok(read) = fs::read_dir(dir) else { return Vec::new() };
-    read.flatten().map(|e| (e.path(), e.file_name().to_string_lossy().into_owned())).collect()
+/// Whether a full name is by a manifest's digest.
+fn is_by_digest(name: &str) -> bool {
+    name.contains('@')
 }
 
 /// Deletes a file or tree. What can't be deleted is tried again by whoever takes the lock next.
-fn delete(path: &Path) {
+pub(super) fn delete(path: &Path) {
     if path.is_dir() && !path.is_symlink() {
         drop(fs::remove_dir_all(path));
     } else {
