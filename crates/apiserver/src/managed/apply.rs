@@ -7,7 +7,7 @@ use super::conflict::Conflicts;
 use super::form::{Form, ignored, unmanaged};
 use super::last_applied;
 use super::managers::{Entry, Id, Managers, Operation};
-use super::merge::{merge, remove};
+use super::merge::{keep_structs, merge, remove};
 use super::set::Set;
 use super::update::Changes;
 use super::{Apply, Writer};
@@ -153,6 +153,8 @@ impl Run<'_> {
         }
         // what lies in a removed object goes with it, but what nobody applied stays
         let pruned = remove(&merged, &all.difference(&kept), node);
-        remove(&merged, &all.difference(&of(&pruned)).intersection(&last), node)
+        let mut left = remove(&merged, &all.difference(&of(&pruned)).intersection(&last), node);
+        keep_structs(&merged, &mut left, node);
+        left
     }
 }

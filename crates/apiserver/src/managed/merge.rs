@@ -116,6 +116,19 @@ pub(super) fn remove(value: &Value, paths: &Set, node: Node) -> Value {
     }
 }
 
+/// Puts back, empty, the structs that were removed as a whole but are no pointers in Go, so that they are always there.
+pub(super) fn keep_structs(before: &Value, after: &mut Value, node: Node) {
+    let (Some(before), Some(after)) = (before.as_object(), after.as_object_mut()) else { return };
+    for (key, value) in before {
+        let implied = node.implied(key).filter(|implied| implied.is_object());
+        match (after.get_mut(key), implied) {
+            (Some(after), _) => keep_structs(value, after, node.key(key)),
+            (None, Some(implied)) => drop(after.insert(key.clone(), implied.clone())),
+            (None, None) => {}
+        }
+    }
+}
+
 fn keep_item(item: &Value, paths: &Set, node: Node) -> Option<Value> {
     let Ok(element) = node.element(item) else { return Some(item.clone()) };
     let below = paths.at(&element);

@@ -290,6 +290,18 @@ fn an_applied_field_goes_when_nobody_applies_it() {
 }
 
 #[test]
+fn a_struct_that_lost_its_fields_is_still_there() {
+    let config = |spec: Value| {
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec})
+    };
+    let first = applied(&json!({}), &config(json!({"type": "ClusterIP"})), "one", false).unwrap();
+    let empty = config(json!({"ports": []}));
+    let once = applied(&first, &empty, "one", false).unwrap();
+    assert_eq!(once["spec"], json!({}));
+    assert_eq!(applied(&once, &empty, "one", false).unwrap(), once);
+}
+
+#[test]
 fn what_others_set_is_in_conflict() {
     let one = applied(&json!({}), &map(&json!({"a": "1", "b": "1"})), "one", false).unwrap();
     let error = applied(&one, &map(&json!({"a": "2"})), "two", false).unwrap_err();
