@@ -15,7 +15,7 @@ fn nothing_there() -> ApiError {
 pub(crate) fn exists(path: &str) -> bool {
     matches!(
         path.trim_end_matches('/'),
-        "" | "/api" | "/apis" | "/version" | "/healthz" | "/livez" | "/readyz"
+        "" | "/api" | "/apis" | "/version" | "/healthz" | "/livez" | "/metrics" | "/readyz"
     ) || resources_at(path).is_some()
 }
 
@@ -74,7 +74,7 @@ fn group_version(group: &str, version: &str) -> String {
 
 fn paths() -> Vec<String> {
     let mut paths: Vec<String> =
-        ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/openapi/v3", "/readyz", "/version"]
+        ["/api", "/api/v1", "/apis", "/healthz", "/livez", "/metrics", "/openapi/v3", "/readyz", "/version"]
             .map(str::to_owned)
             .to_vec();
     for (group, versions) in named_groups() {

@@ -59,6 +59,7 @@ pub struct ApiServer {
     authorizer: auth::Authorizer,
     tunnels: tunnel::Tunnels,
     in_flight: tokio::sync::Semaphore,
+    metrics: http::Metrics,
 }
 
 impl ApiServer {
@@ -72,6 +73,7 @@ impl ApiServer {
             registry: registry::Registry { store, config: config.clone() },
             tunnels: tunnel::Tunnels::default(),
             in_flight: tokio::sync::Semaphore::new(http::IN_FLIGHT_MAX),
+            metrics: http::Metrics::default(),
             config,
         })
     }

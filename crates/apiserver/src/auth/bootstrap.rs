@@ -151,6 +151,8 @@ fn discovery() -> Vec<Value> {
         cluster_binding("system:public-info-viewer", &["system:authenticated", "system:unauthenticated"]),
         cluster_role("system:discovery", vec![urls(&discovery)]),
         cluster_binding("system:discovery", &["system:authenticated"]),
+        cluster_role("system:monitoring", vec![urls(&["/healthz", "/livez", "/metrics", "/readyz"])]),
+        cluster_binding("system:monitoring", &["system:monitoring"]),
         cluster_role("system:basic-user", reviews),
         cluster_binding("system:basic-user", &["system:authenticated"]),
     ]

@@ -1,10 +1,17 @@
 //! Answers: JSON bodies, `Status` objects, `Warning` headers.
 
+use super::Request;
 use crate::status::ApiError;
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
+use std::io::Write as _;
+
+/// Smaller answers are not worth the time, as in Kubernetes.
+const COMPRESS_FROM: usize = 128 * 1024;
 
 /// Any error of a body.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -36,6 +43,27 @@ pub(crate) fn stream(code: u16, content_type: &'static str, body: Body) -> Respo
 /// A JSON answer.
 pub(crate) fn value(code: u16, value: &Value) -> Response {
     bytes(code, "application/json", value.to_string())
+}
+
+/// A JSON answer, packed if it is large and the client takes that.
+pub(crate) async fn compressed(request: &Request, body: Bytes) -> Response {
+    let takes = request.header("accept-encoding").split(',').any(|coding| {
+        let mut parts = coding.split(';').map(str::trim);
+        parts.next() == Some("gzip") && parts.all(|part| !matches!(part, "q=0" | "q=0.0"))
+    });
+    if !takes || request.nearby || body.len() < COMPRESS_FROM {
+        return bytes(200, "application/json", body);
+    }
+    let plain = body.clone();
+    let packed = tokio::task::spawn_blocking(move || {
+        let mut encoder = GzEncoder::new(Vec::with_capacity(plain.len() / 8), Compression::fast());
+        encoder.write_all(&plain).and_then(|()| encoder.finish())
+    });
+    let Ok(Ok(packed)) = packed.await else { return bytes(200, "application/json", body) };
+    let mut response = bytes(200, "application/json", packed);
+    response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    response
 }
 
 /// An error as a `Status`.

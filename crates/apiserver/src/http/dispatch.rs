@@ -61,7 +61,7 @@ impl ApiServer {
         match request.method {
             Method::GET if named && one_namespace => self.get(request, at),
             Method::GET if !named && request.query.flag("watch") => self.watch(request, at),
-            Method::GET if !named => self.list(request, at),
+            Method::GET if !named => self.list(request, at).await,
             Method::POST if !named && one_namespace => self.create(request, at).await,
             Method::PUT if named && one_namespace => self.put(request, at, None).await,
             Method::PATCH if named && one_namespace => self.patch(request, at, None).await,
@@ -118,6 +118,9 @@ impl ApiServer {
             .find(|p| path == **p || path.starts_with(&format!("{p}/")))
         {
             return Ok(health(&request, name));
+        }
+        if path == "/metrics" {
+            return Ok(self.metrics());
         }
         discovery::answer(&self.config, path, &wants)
     }

@@ -51,7 +51,7 @@ impl ApiServer {
         Ok(answer::warn(answer::value(200, &object), &read_warnings(at.kind)))
     }
 
-    pub(super) fn list(&self, request: &Request, at: &Location<'_>) -> Result<Response, ApiError> {
+    pub(super) async fn list(&self, request: &Request, at: &Location<'_>) -> Result<Response, ApiError> {
         let form = Wants::of(&request.headers).form()?;
         let page = self.registry.list(at.kind, at.namespace, &list_options(request, at)?)?;
         let body = match form {
@@ -77,7 +77,8 @@ impl ApiServer {
                 list.to_string().into()
             }
         };
-        Ok(answer::warn(answer::bytes(200, "application/json", body), &read_warnings(at.kind)))
+        let response = answer::compressed(request, body).await;
+        Ok(answer::warn(response, &read_warnings(at.kind)))
     }
 
     fn objects(&self, at: &Location<'_>, page: &Page) -> Result<Vec<Value>, ApiError> {

@@ -8,6 +8,7 @@
 //! | `path.rs`, `query.rs`, `options.rs`, `accept.rs` | what a request says |
 //! | `dispatch.rs`, `write.rs`, `patch.rs`, `list.rs`, `review.rs` | the verbs |
 //! | `answer.rs` | what an answer says |
+//! | `metrics.rs` | how many requests there were, and how long they took |
 //!
 //! Invariants: every request gets an answer; every error answer is a `Status`; no handler's panic ends more than its
 //! own request.
@@ -18,6 +19,7 @@ pub(crate) mod answer;
 mod client;
 mod dispatch;
 mod list;
+mod metrics;
 mod options;
 mod patch;
 mod path;
@@ -27,6 +29,7 @@ mod serve;
 mod write;
 
 pub(crate) use answer::{Body, Response};
+pub(crate) use metrics::Metrics;
 pub(crate) use query::{Query, encode};
 
 use crate::ApiServer;
@@ -34,11 +37,13 @@ use crate::auth::User;
 use crate::status::ApiError;
 use bytes::Bytes;
 use futures::FutureExt as _;
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The largest body taken, as Kubernetes has it.
 const BODY_MAX: usize = 3 * 1024 * 1024;
@@ -66,7 +71,13 @@ pub(crate) struct Request {
     pub(crate) body: Bytes,
     pub(crate) upgrade: Option<OnUpgrade>,
     pub(crate) user: User,
+    /// Whether it came over the loopback device, where compression costs more than it saves.
+    pub(crate) nearby: bool,
 }
+
+/// Marks a request that came over the loopback device.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Nearby;
 
 impl Request {
     /// A header as text; empty if absent or no text.
@@ -90,23 +101,27 @@ impl ApiServer {
     {
         let wants = accept::Wants::of(request.headers());
         let what = format!("{} {}", request.method(), request.uri().path());
-        match AssertUnwindSafe(self.answer(request, peer)).catch_unwind().await {
+        let (series, start) = (series(&request), Instant::now());
+        let response = match AssertUnwindSafe(self.clone().answer(request, peer)).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => answer::error(&error),
             Err(_) => {
                 tracing::error!(request = what, ?wants, "a handler panicked");
                 answer::error(&ApiError::internal("the handler of this request failed"))
             }
-        }
+        };
+        self.metrics.count(series, response.status().as_u16(), start.elapsed());
+        response
     }
 
-    async fn answer<B>(self: &Arc<Self>, request: http::Request<B>, peer: Peer) -> Result<Response, ApiError>
+    async fn answer<B>(self: Arc<Self>, request: http::Request<B>, peer: Peer) -> Result<Response, ApiError>
     where
         B: http_body::Body<Data = Bytes> + Send,
         B::Error: Into<answer::BoxError>,
     {
         let (mut parts, body) = request.into_parts();
         let upgrade = parts.extensions.remove::<OnUpgrade>();
+        let nearby = parts.extensions.get::<Nearby>().is_some();
         let user = self.authenticate(&parts.headers, parts.uri.path(), &peer)?;
         let mut request = Request {
             method: parts.method,
@@ -116,6 +131,7 @@ impl ApiServer {
             body: Bytes::new(),
             upgrade,
             user,
+            nearby,
         };
         let info = path::Info::parse(&request.path)?;
         // held until the head of the answer is there: a watch or a log goes on without it
@@ -131,6 +147,12 @@ impl ApiServer {
         }
         self.dispatch(request, info).await
     }
+}
+
+fn series<B>(request: &http::Request<B>) -> metrics::Series {
+    let content_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    let query = Query::parse(request.uri().query().unwrap_or_default());
+    metrics::Series::of(request.method(), request.uri().path(), &query, content_type)
 }
 
 fn too_many() -> ApiError {

@@ -1,6 +1,6 @@
 //! Listening: TLS, then HTTP/1.1 or HTTP/2 as the client chose, with the identity of its certificate.
 
-use super::{Peer, Response};
+use super::{Nearby, Peer, Response};
 use crate::ApiServer;
 use crate::auth::User;
 use hyper::service::service_fn;
@@ -73,9 +73,13 @@ impl ApiServer {
         stream.set_nodelay(true)?;
         let stream = tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await??;
         let peer = peer_of(&stream);
+        let nearby = stream.get_ref().0.peer_addr().is_ok_and(|address| address.ip().is_loopback());
         let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        let service = service_fn(move |request| {
+        let service = service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
             let (server, peer) = (self.clone(), peer.clone());
+            if nearby {
+                request.extensions_mut().insert(Nearby);
+            }
             async move { Ok::<Response, Infallible>(server.handle(request, peer).await) }
         });
         let io = TokioIo::new(stream);

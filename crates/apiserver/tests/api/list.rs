@@ -133,3 +133,48 @@ async fn forms_of_answers() {
             "message": "configmaps \"zz\" not found", "details": {"name": "zz", "kind": "configmaps"}})
     );
 }
+
+#[tokio::test]
+async fn large_lists_are_packed_for_who_takes_that() {
+    use std::io::Read as _;
+    let s = server().await;
+    let path = "/api/v1/namespaces/default/configmaps";
+    let ask = async |coding: &str| {
+        let request = http::Request::get(path).header("accept-encoding", coding);
+        s.admin.send(request.body(kube::client::Body::empty()).unwrap()).await.unwrap()
+    };
+    let body = async |response: http::Response<kube::client::Body>| {
+        http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes()
+    };
+    assert_eq!(ask("gzip").await.headers().get("content-encoding"), None, "a small list");
+    let text = "x".repeat(100_000);
+    for name in ["a", "b"] {
+        s.make(path, &serde_json::json!({"metadata": {"name": name}, "data": {"k": text}})).await;
+    }
+    let plain = body(ask("gzip;q=0, identity").await).await;
+    let packed = ask("deflate, gzip").await;
+    assert_eq!(packed.headers()["content-encoding"], "gzip");
+    let packed = body(packed).await;
+    assert!(packed.len() < plain.len() / 50, "{} of {}", packed.len(), plain.len());
+    let mut unpacked = Vec::new();
+    flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut unpacked).unwrap();
+    assert_eq!(unpacked, plain);
+}
+
+#[tokio::test]
+async fn metrics_count_requests_and_objects() {
+    let s = server().await;
+    s.get("/api/v1/namespaces/default/configmaps/none").await;
+    let answer = s.get("/metrics").await;
+    assert_eq!(answer.headers["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    for line in [
+        "apiserver_request_total{code=\"404\",component=\"apiserver\",group=\"\",resource=\"configmaps\",scope=\"resource\",\
+         subresource=\"\",verb=\"GET\",version=\"v1\"} 1",
+        "apiserver_storage_objects{resource=\"namespaces\"} 4",
+    ] {
+        assert!(answer.text.lines().any(|l| l == line), "{line}\n{}", answer.text);
+    }
+    let jane = s.api.client("jane", &["x"]);
+    let request = http::Request::get("/metrics").body(Vec::new()).unwrap();
+    assert_eq!(crate::server::send(&jane, request).await.code, 403);
+}
