@@ -8,6 +8,7 @@ use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::Client;
 use kube::core::PartialObjectMeta;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,7 @@ pub(crate) struct Cluster {
     pub(crate) deployments: Objects<Deployment>,
     pub(crate) replica_sets: Objects<ReplicaSet>,
     pub(crate) leases: Objects<Lease>,
+    pub(crate) service_cidrs: Objects<ServiceCIDR>,
 }
 
 impl Cluster {
@@ -45,6 +47,7 @@ impl Cluster {
             deployments: Objects::new(&client),
             replica_sets: Objects::new(&client),
             leases: Objects::new(&client),
+            service_cidrs: Objects::new(&client),
             config,
             client,
             recorder,
@@ -71,6 +74,7 @@ impl Cluster {
             watch(&self.deployments, shutdown),
             watch(&self.replica_sets, shutdown),
             watch(&self.leases, shutdown),
+            watch(&self.service_cidrs, shutdown),
         ]
     }
 
@@ -87,6 +91,7 @@ impl Cluster {
         self.deployments.synced().await;
         self.replica_sets.synced().await;
         self.leases.synced().await;
+        self.service_cidrs.synced().await;
     }
 
     /// Records events about an object.

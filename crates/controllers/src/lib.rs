@@ -29,6 +29,7 @@ mod recorder;
 mod replicaset;
 mod scheduler;
 mod selector;
+mod service_cidr;
 mod service_lb;
 mod slices;
 
@@ -96,6 +97,7 @@ fn spawn_simple(tasks: &mut JoinSet<()>, cluster: &Arc<Cluster>, shutdown: &Canc
     tasks.spawn(endpoints::start(cluster, shutdown.clone()));
     tasks.spawn(mirroring::start(cluster, shutdown.clone()));
     tasks.spawn(service_lb::start(cluster, shutdown.clone()));
+    tasks.spawn(service_cidr::start(cluster, shutdown.clone()));
     tasks.spawn(event_ttl::run(cluster.clone(), shutdown.clone()));
 }
 

@@ -9,7 +9,7 @@ use crate::strategy::access::{at, set, text};
 use crate::strategy::service::ServiceView;
 use crate::strategy::{AllocateContext, Claims};
 use rand::Rng;
-use sealane_storage::{Condition, Entry, Key, Op};
+use sealane_storage::{Condition, Entry, Key, Op, Store};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -27,6 +27,19 @@ fn held(service: &Value) -> BTreeSet<IpAddr> {
         return BTreeSet::new();
     }
     view.cluster_ips().into_iter().filter_map(|ip| ip.parse().ok()).collect()
+}
+
+/// The Service that an IPAddress names, if it is there and has the address.
+pub(super) fn holder(store: &dyn Store, ip_address: &Value) -> Option<String> {
+    let parent = at(ip_address, &["spec", "parentRef"]);
+    let (namespace, name) = (text(parent, "namespace"), text(parent, "name"));
+    if text(parent, "resource") != "services" || !text(parent, "group").is_empty() {
+        return None;
+    }
+    let entry = store.get(&object_key("", "services", namespace, name))?;
+    let service: Value = serde_json::from_slice(&entry.value).ok()?;
+    let ip = object::meta(ip_address, "name").parse::<IpAddr>().ok()?;
+    held(&service).contains(&ip).then(|| format!("{namespace}/{name}"))
 }
 
 /// Writes an address for each family that has none yet and checks those that were asked for.

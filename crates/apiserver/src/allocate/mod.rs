@@ -17,6 +17,7 @@ mod tests;
 use crate::status::{ApiError, FieldError};
 use crate::strategy::service::ServiceView;
 use crate::strategy::{AllocateContext, Claims};
+use sealane_storage::Store;
 use serde_json::Value;
 
 /// Draws and claims what a Service needs on create (`old` is none) or update, and frees what it no longer needs.
@@ -33,6 +34,11 @@ pub(crate) fn service(
     cluster_ip::claim(cx, new, old, &mut claims);
     node_port::claim(cx, Some(new), old, &mut claims);
     Ok(claims)
+}
+
+/// The Service (`namespace/name`) that holds the address of an IPAddress object.
+pub(crate) fn holder(store: &dyn Store, ip_address: &Value) -> Option<String> {
+    cluster_ip::holder(store, ip_address)
 }
 
 /// Frees what a Service held.

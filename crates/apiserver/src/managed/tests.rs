@@ -291,9 +291,7 @@ fn an_applied_field_goes_when_nobody_applies_it() {
 
 #[test]
 fn a_struct_that_lost_its_fields_is_still_there() {
-    let config = |spec: Value| {
-        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec})
-    };
+    let config = |spec: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}, "spec": spec});
     let first = applied(&json!({}), &config(json!({"type": "ClusterIP"})), "one", false).unwrap();
     let empty = config(json!({"ports": []}));
     let once = applied(&first, &empty, "one", false).unwrap();

@@ -107,6 +107,7 @@ impl Registry {
             let entry = self.entry(at)?;
             let old = object::decode(&entry)?;
             check_preconditions(at, &old, options)?;
+            Self::strategy(at.kind).check_delete(&*self.store, &old)?;
             let plan = plan(at.kind, &old, options, Timestamp::now());
             let (op, claims, mut shown, gone) = match plan {
                 Plan::Keep => return Ok(self.deleted(at, old, false)),

@@ -3,7 +3,8 @@
 use super::access::{at, has, set, strings, text};
 use super::{Part, Strategy, format};
 use crate::registry::object::meta;
-use crate::status::FieldError;
+use crate::status::{ApiError, FieldError};
+use sealane_storage::Store;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 
@@ -99,5 +100,13 @@ impl Strategy for IpAddress {
     fn validate_update(&self, new: &Value, old: &Value, _part: Part) -> Vec<FieldError> {
         let parent = |o: &Value| at(o, &["spec", "parentRef"]).clone();
         format::immutable("spec.parentRef", &parent(new), &parent(old)).into_iter().collect()
+    }
+
+    /// The IPAddress of a Service is the Service's claim: it goes with the Service. (In Kubernetes it goes, and a repair loop
+    /// makes it again.)
+    fn check_delete(&self, store: &dyn Store, object: &Value) -> Result<(), ApiError> {
+        let Some(service) = crate::allocate::holder(store, object) else { return Ok(()) };
+        let why = format!("it is the address of Service \"{service}\"");
+        Err(ApiError::forbidden("networking.k8s.io", "ipaddresses", meta(object, "name"), &why))
     }
 }

@@ -85,6 +85,10 @@ pub trait Strategy: Send + Sync {
     ) -> Result<Claims, ApiError> {
         Ok(Claims::default())
     }
+    /// Whether the object may be deleted.
+    fn check_delete(&self, _store: &dyn Store, _object: &Value) -> Result<(), ApiError> {
+        Ok(())
+    }
     /// What to write when the object goes for good.
     fn release(&self, _cx: &AllocateContext<'_>, _object: &Value) -> Claims {
         Claims::default()

@@ -288,3 +288,28 @@ async fn a_node_touches_what_is_its_own() {
     assert_eq!(node.post(leases, &json!({"metadata": {"name": "n2"}})).await.code, 403);
     assert_eq!(node.put(&format!("{leases}/n1"), &json!({"metadata": {"name": "n1"}})).await.code, 201);
 }
+
+#[tokio::test]
+async fn the_address_of_a_service_goes_with_it() {
+    let s = server().await;
+    let addresses = "/apis/networking.k8s.io/v1/ipaddresses";
+    let service = s
+        .make(
+            "/api/v1/namespaces/default/services",
+            &json!({"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}),
+        )
+        .await;
+    let ip = service["spec"]["clusterIP"].as_str().unwrap();
+    let refused = s.delete(&format!("{addresses}/{ip}"), &json!({})).await;
+    assert_eq!(
+        (refused.code, refused.json["message"].as_str().unwrap()),
+        (
+            403,
+            &*format!(
+                "ipaddresses.networking.k8s.io \"{ip}\" is forbidden: it is the address of Service \"default/web\""
+            )
+        )
+    );
+    s.delete("/api/v1/namespaces/default/services/web", &json!({})).await;
+    assert_eq!(s.get(&format!("{addresses}/{ip}")).await.code, 404);
+}

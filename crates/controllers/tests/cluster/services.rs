@@ -3,8 +3,9 @@
 use crate::fixture::{Lab, until};
 use k8s_openapi::api::core::v1::{Endpoints, Node, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::api::networking::v1::ServiceCIDR;
 use kube::ResourceExt;
-use kube::api::{Api, DeleteParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 
 fn addresses(endpoints: &[Endpoints], name: &str) -> (usize, usize) {
@@ -112,4 +113,25 @@ async fn hand_made_endpoints_are_mirrored() {
     let endpoints = lab.api::<Endpoints>();
     endpoints.delete("db", &DeleteParams::default()).await.unwrap();
     until(&slices, "no mirror", |all| ready(all, "db") == (0, 0)).await;
+}
+
+#[tokio::test]
+async fn a_service_cidr_in_use_waits() {
+    let lab = Lab::new(1).await;
+    let cidrs: Api<ServiceCIDR> = Api::all(lab.client.clone());
+    let held = |c: &ServiceCIDR| c.metadata.finalizers.as_ref().is_some_and(|all| !all.is_empty());
+    let more = json!({"metadata": {"name": "more"}, "spec": {"cidrs": ["10.97.0.0/24"]}});
+    cidrs.create(&PostParams::default(), &serde_json::from_value(more).unwrap()).await.unwrap();
+    until(&cidrs, "a finalizer on each", |all| all.len() == 2 && all.iter().all(held)).await;
+    let service = json!({"metadata": {"name": "web", "namespace": "default"},
+        "spec": {"clusterIP": "10.97.0.9", "ports": [{"port": 80}]}});
+    lab.create::<Service>(service).await;
+    cidrs.delete("more", &DeleteParams::default()).await.unwrap();
+    let terminating = |c: &ServiceCIDR| {
+        let conditions = c.status.as_ref().and_then(|s| s.conditions.as_ref());
+        conditions.is_some_and(|all| all.iter().any(|c| c.reason == "Terminating" && c.status == "False"))
+    };
+    until(&cidrs, "that it waits", |all| all.iter().any(terminating)).await;
+    lab.api::<Service>().delete("web", &DeleteParams::default()).await.unwrap();
+    until(&cidrs, "that it is gone", |all| all.len() == 1).await;
 }
