@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::quantity;
 use super::volumes::fs_group;
-use crate::runtime::{Resources, SecurityContext};
+use crate::runtime::{Resources, SeccompProfile, SecurityContext};
 
 /// The Pod's and the container's security contexts, merged; the container's wins.
 pub(crate) fn context(pod: &Pod, container: &Container) -> SecurityContext {
@@ -30,6 +30,34 @@ pub(crate) fn context(pod: &Pod, container: &Container) -> SecurityContext {
         privileged: own.and_then(|s| s.privileged).unwrap_or(false),
         read_only_root_filesystem: own.and_then(|s| s.read_only_root_filesystem).unwrap_or(false),
         no_new_privileges: own.and_then(|s| s.allow_privilege_escalation) == Some(false),
+        seccomp: if own.and_then(|s| s.privileged).unwrap_or(false) || profile(pod, container) == "Unconfined"
+        {
+            SeccompProfile::Unconfined
+        } else {
+            SeccompProfile::RuntimeDefault
+        },
+    }
+}
+
+/// `seccompProfile.type`, the container's before the Pod's. Without one the runtime's profile holds, as with the kubelet's
+/// `--seccomp-default`.
+fn profile<'a>(pod: &'a Pod, container: &'a Container) -> &'a str {
+    let of_pod = pod.spec.as_ref().and_then(|s| s.security_context.as_ref());
+    let of_pod = of_pod.and_then(|s| s.seccomp_profile.as_ref());
+    let own = container.security_context.as_ref().and_then(|s| s.seccomp_profile.as_ref());
+    own.or(of_pod).map_or("RuntimeDefault", |p| &p.type_)
+}
+
+/// Refuses what this node cannot do, by name.
+///
+/// # Errors
+/// For people.
+pub(crate) fn check(pod: &Pod, container: &Container) -> Result<(), String> {
+    match profile(pod, container) {
+        "RuntimeDefault" | "Unconfined" => Ok(()),
+        other => Err(format!(
+            "seccompProfile of type {other} is not supported; there are RuntimeDefault and Unconfined"
+        )),
     }
 }
 
@@ -89,6 +117,22 @@ mod tests {
         assert_eq!(got.supplemental_groups, [4, 3]);
         assert!(got.run_as_non_root && got.no_new_privileges && !got.privileged);
         assert_eq!((got.capabilities_add.len(), got.capabilities_drop.len()), (1, 1));
+    }
+
+    #[test]
+    fn seccomp_profiles() {
+        let profile = |kind: &str| json!({"seccompProfile": {"type": kind}});
+        for (of_pod, own, wanted) in [
+            (json!({}), json!({}), Some(SeccompProfile::RuntimeDefault)),
+            (profile("Unconfined"), json!({}), Some(SeccompProfile::Unconfined)),
+            (profile("Unconfined"), profile("RuntimeDefault"), Some(SeccompProfile::RuntimeDefault)),
+            (json!({}), json!({"privileged": true}), Some(SeccompProfile::Unconfined)),
+            (profile("Localhost"), json!({}), None),
+        ] {
+            let (pod, container) = pair(of_pod, json!({"securityContext": own}));
+            let got = check(&pod, &container).ok().map(|()| context(&pod, &container).seccomp);
+            assert_eq!(got, wanted, "{pod:?}");
+        }
     }
 
     #[test]

@@ -111,6 +111,7 @@ async fn config(
     image: Image,
     around: &Surroundings,
 ) -> Result<ContainerConfig, String> {
+    security::check(pod, container)?;
     let environment = environment(context, pod, container, around).await?;
     let expanded = |list: &Option<Vec<String>>| -> Vec<String> {
         list.iter().flatten().map(|text| expand(text, |name| environment.get(name).cloned())).collect()

@@ -24,7 +24,8 @@ pub use error::RuntimeError;
 pub use shim::shim_main;
 pub use types::{
     AttachConfig, ContainerConfig, ContainerId, ContainerState, ContainerStatus, ExecConfig, ExitStatus,
-    Mount, Resources, RuntimeEvent, SandboxConfig, SandboxStatus, SecurityContext, TerminalSize,
+    Mount, Resources, RuntimeEvent, SandboxConfig, SandboxStatus, SeccompProfile, SecurityContext,
+    TerminalSize,
 };
 
 use std::time::Duration;

@@ -127,6 +127,18 @@ pub struct SecurityContext {
     pub read_only_root_filesystem: bool,
     /// The opposite of `allowPrivilegeEscalation`.
     pub no_new_privileges: bool,
+    /// Which system calls it may make.
+    pub seccomp: SeccompProfile,
+}
+
+/// `seccompProfile.type`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SeccompProfile {
+    /// The runtime's own profile.
+    #[default]
+    RuntimeDefault,
+    /// All of them.
+    Unconfined,
 }
 
 /// Where a container is in its life.

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sealane_node::runtime::{
     AttachConfig, ContainerConfig, ContainerState, ExecConfig, Mount, Resources, Runtime, RuntimeError,
-    SandboxConfig, SecurityContext, TerminalSize,
+    SandboxConfig, SeccompProfile, SecurityContext, TerminalSize,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -21,6 +21,7 @@ pub(crate) const TESTS: &[(&str, fn())] = &[
     ("out_of_memory", out_of_memory),
     ("who_it_runs_as", who_it_runs_as),
     ("safe_by_default", safe_by_default),
+    ("seccomp", seccomp),
     ("how_fast_and_how_small", how_fast_and_how_small),
     ("many_pods_in_their_own_networks", many_pods_in_their_own_networks),
 ];
@@ -324,6 +325,46 @@ fn safe_by_default() {
             log,
             ["stdout F CapBnd:\t00000000a00425fb", "stdout F 0", "stdout F 1", "stdout F 2", "stdout F end"]
         );
+    });
+}
+
+fn seccomp() {
+    let lab = Lab::new();
+    block_on(async {
+        let runtime = lab.runtime().await;
+        runtime.run_sandbox(lab.sandbox()).await.expect("sandbox");
+        // 2 is a filter, 0 none. Root of a container may make no user namespace under the profile.
+        let script = format!(
+            "grep -E '^(Seccomp|NoNewPrivs):' /proc/self/status; unshare -U true && echo made; echo ready; {WAIT}"
+        );
+        let of = |profile, name| ContainerConfig {
+            security: SecurityContext { seccomp: profile, ..Default::default() },
+            ..lab.shell(name, &script)
+        };
+        for (name, profile, wanted) in [
+            ("web", SeccompProfile::RuntimeDefault, vec!["stdout F NoNewPrivs:\t0", "stdout F Seccomp:\t2"]),
+            (
+                "free",
+                SeccompProfile::Unconfined,
+                vec!["stdout F NoNewPrivs:\t0", "stdout F Seccomp:\t0", "stdout F made"],
+            ),
+        ] {
+            runtime.create_and_start(UID, of(profile, name)).await.expect("start");
+            eventually("it looked", || lab.log(name).iter().any(|l| l == "stdout F ready")).await;
+            let said: Vec<String> = lab.log(name).into_iter().filter(|l| l.starts_with("stdout")).collect();
+            assert_eq!(said[..wanted.len()], wanted, "{name}");
+            let command = ["/bin/sh", "-c", "grep Seccomp: /proc/self/status; grep CapBnd /proc/self/status"];
+            let config = ExecConfig {
+                command: command.map(str::to_owned).to_vec(),
+                stdout: true,
+                ..Default::default()
+            };
+            let mut exec = runtime.exec(&id(name, 0), config).await.expect("exec");
+            let mut out = String::new();
+            exec.streams.stdout.take().expect("stdout").read_to_string(&mut out).await.expect("read");
+            let filter = if name == "web" { 2 } else { 0 };
+            assert_eq!(out, format!("Seccomp:\t{filter}\nCapBnd:\t00000000a00425fb\n"));
+        }
     });
 }
 

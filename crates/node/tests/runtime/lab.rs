@@ -111,7 +111,13 @@ impl Lab {
 impl Drop for Lab {
     fn drop(&mut self) {
         reap_cluster(&self.cgroup, &[self.dir.path()]).expect("reap");
-        let left = self.remains();
+        // What was killed takes a moment to end, longer on a busy machine.
+        let end = Instant::now() + Duration::from_secs(5);
+        let mut left = self.remains();
+        while !left.is_empty() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(10));
+            left = self.remains();
+        }
         if !std::thread::panicking() {
             assert!(left.is_empty(), "left behind: {left:?}");
         }

@@ -20,6 +20,7 @@ use super::super::images::{MountMethod, ensure_directory, mount_rootfs, read_bel
 use super::super::protocol::Inbox;
 use super::super::types::{ContainerConfig, SandboxConfig};
 use super::child::{self, Failure, Reporter};
+use super::confine::Confinement;
 use super::executor::Reporting;
 use super::{spec, user};
 
@@ -51,9 +52,9 @@ impl Creation<'_> {
         self.adjust_oom_score();
         self.check_mounts()?;
         let rootfs = self.mount()?;
-        self.write_spec(&rootfs)?;
+        let confinement = self.write_spec(&rootfs)?;
         let console = if self.config.tty { Some(self.listen_for_terminal()?) } else { None };
-        let mut container = self.build(console.is_some())?;
+        let mut container = self.build(console.is_some(), confinement)?;
         let pid = container.pid().map_or(0, nix_pid);
         let terminal =
             console.map(|c| receive_terminal(&c)).transpose().map_err(failed("receiving the terminal"))?;
@@ -86,7 +87,7 @@ impl Creation<'_> {
             .map_err(|e| Failure::create(e.to_string()))
     }
 
-    fn write_spec(&self, rootfs: &Path) -> Result<(), Failure> {
+    fn write_spec(&self, rootfs: &Path) -> Result<Confinement, Failure> {
         let (passwd, group) = (read_below(rootfs, "etc/passwd"), read_below(rootfs, "etc/group"));
         let user = user::resolve(&self.config.image.user, &self.config.security, &passwd, &group)?;
         if spec::command(self.config).is_empty() {
@@ -94,7 +95,7 @@ impl Creation<'_> {
         }
         let dir = spec::working_dir(self.config);
         ensure_directory(rootfs, Path::new(&dir)).map_err(failed("making the working directory"))?;
-        let specification = spec::specification(&spec::Container {
+        let mut specification = spec::specification(&spec::Container {
             config: self.config,
             user: &user,
             hostname: &self.sandbox.hostname,
@@ -102,18 +103,22 @@ impl Creation<'_> {
             cgroup: &self.cgroup,
             permitted: permitted_capabilities(),
         });
+        let profile = &self.config.security.seccomp;
+        let confinement = Confinement::take_from(&mut specification, profile, &self.dir)
+            .map_err(failed("preparing what it may do"))?;
         fs::write(self.dir.join("config.json"), specification.to_string())
-            .map_err(failed("writing config.json"))
+            .map_err(failed("writing config.json"))?;
+        Ok(confinement)
     }
 
-    fn build(&mut self, terminal: bool) -> Result<OciContainer, Failure> {
+    fn build(&mut self, terminal: bool, confinement: Confinement) -> Result<OciContainer, Failure> {
         let reporter = self.reporter.0.try_clone().map_err(failed("duplicating a descriptor"))?;
         let state = self.dir.join("state");
         let refused = |e: libcontainer::error::LibcontainerError| Failure::create(chain(&e));
         let mut builder = ContainerBuilder::new("container".to_owned(), SyscallType::default())
             .with_root_path(state)
             .map_err(refused)?
-            .with_executor(Reporting(Reporter(reporter)))
+            .with_executor(Reporting { reporter: Reporter(reporter), confinement })
             .with_console_socket(terminal.then(|| self.dir.join(CONSOLE)));
         if let Some([stdin, stdout, stderr]) = self.stdio.take() {
             builder = builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr);

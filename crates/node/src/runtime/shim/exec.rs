@@ -4,12 +4,10 @@
 //! container's identity and executes the command. Both are undumpable until then, so that nothing in the container can
 //! reach the host through them.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::path::Path;
 
-use libcontainer::oci_spec::runtime::{Process, Spec};
 use libcontainer::{capabilities, syscall::syscall::create_syscall};
 use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
 use rustix::process::{Pid, PidfdFlags, ioctl_tiocsctty, pidfd_open, setsid};
@@ -20,6 +18,7 @@ use rustix::thread::{ThreadNameSpaceType, move_into_thread_name_spaces, set_no_n
 use super::super::cgroup::Hierarchies;
 use super::super::types::ExecConfig;
 use super::child::{self, Failure, Reporter};
+use super::confine::Confinement;
 use super::executor::execute;
 
 /// All that the child needs.
@@ -28,16 +27,10 @@ pub(super) struct Execution<'a> {
     /// The container's first process.
     pub(super) init: Pid,
     pub(super) cgroup: String,
-    /// The container's own process, from its `config.json`.
-    pub(super) process: Process,
+    /// As the container's own process.
+    pub(super) confinement: Confinement,
     pub(super) stdio: [OwnedFd; 3],
     pub(super) reporter: Reporter,
-}
-
-/// The process of a container's specification.
-pub(super) fn read_process(container_dir: &Path) -> io::Result<Process> {
-    let spec: Spec = serde_json::from_slice(&fs::read(container_dir.join("config.json"))?)?;
-    spec.process().clone().ok_or_else(|| io::Error::other("config.json has no process"))
 }
 
 /// A new terminal of the container: the end to keep and the end for the process. Its own `/dev` is used, but never
@@ -82,7 +75,7 @@ impl Execution<'_> {
         let failure = match self.take_identity() {
             Err(e) => Failure::create(format!("taking the container's identity: {e}")),
             Ok(()) => {
-                let mut env: Vec<String> = self.process.env().clone().unwrap_or_default();
+                let mut env: Vec<String> = self.confinement.process.env().clone().unwrap_or_default();
                 if self.config.tty && !env.iter().any(|e| e.starts_with("TERM=")) {
                     env.push("TERM=xterm".to_owned());
                 }
@@ -104,22 +97,20 @@ impl Execution<'_> {
         if self.config.tty {
             ioctl_tiocsctty(stdin)?;
         }
-        std::env::set_current_dir(self.process.cwd())?;
-        if self.process.no_new_privileges() == Some(true) {
+        let process = &self.confinement.process;
+        std::env::set_current_dir(process.cwd())?;
+        if process.no_new_privileges() == Some(true) {
             set_no_new_privs(true)?;
         }
         self.set_ids()?;
-        if let Some(caps) = self.process.capabilities() {
-            let drop = capabilities::drop_privileges(caps, create_syscall().as_ref());
-            drop.map_err(|e| io::Error::other(e.to_string()))?;
-        }
+        self.confinement.confine()?;
         debug_assert!(self.reporter.0.as_raw_fd() > 2, "the reporter is no standard stream");
         Ok(())
     }
 
     #[allow(unsafe_code)] // Plain system calls; the process has one thread, so no other is left behind.
     fn set_ids(&self) -> io::Result<()> {
-        let user = self.process.user();
+        let user = self.confinement.process.user();
         let groups = user.additional_gids().clone().unwrap_or_default();
         let check = |result: libc::c_long| if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) };
         rustix::thread::set_keep_capabilities(true)?;

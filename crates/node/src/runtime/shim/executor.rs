@@ -10,6 +10,7 @@ use libcontainer::oci_spec::runtime::Spec;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 
 use super::child::{Failure, Reporter};
+use super::confine::Confinement;
 
 /// Replaces the calling process by the command, with all signals as they are by default. Returns only if that failed.
 pub(super) fn execute(args: &[String], env: &[String]) -> Failure {
@@ -33,13 +34,16 @@ fn unblock_signals() {
     }
 }
 
-/// Executes a container's command and reports why that failed.
-pub(super) struct Reporting(pub(super) Reporter);
+/// Confines a container's first process, executes its command, and reports why that failed.
+pub(super) struct Reporting {
+    pub(super) reporter: Reporter,
+    pub(super) confinement: Confinement,
+}
 
 impl Clone for Reporting {
     fn clone(&self) -> Self {
-        let socket: UnixStream = self.0.0.try_clone().expect("the process has a descriptor to spare");
-        Self(Reporter(socket))
+        let socket: UnixStream = self.reporter.0.try_clone().expect("the process has a descriptor to spare");
+        Self { reporter: Reporter(socket), confinement: self.confinement.clone() }
     }
 }
 
@@ -48,10 +52,16 @@ impl Executor for Reporting {
         let process = spec.process().as_ref().ok_or(ExecutorError::InvalidArg)?;
         let none = Vec::new();
         let args = process.args().as_ref().unwrap_or(&none);
-        let failure = execute(args, process.env().as_ref().unwrap_or(&none));
+        let failure = match self.confinement.confine() {
+            Ok(()) => execute(args, process.env().as_ref().unwrap_or(&none)),
+            Err(error) => Failure::create(error.to_string()),
+        };
         let code = failure.exit_code;
-        debug_assert!(rustix::io::fcntl_getfd(self.0.0.as_fd()).is_ok(), "the reporter survives until here");
-        self.0.failed(failure);
+        debug_assert!(
+            rustix::io::fcntl_getfd(self.reporter.0.as_fd()).is_ok(),
+            "the reporter survives until here"
+        );
+        self.reporter.failed(failure);
         std::process::exit(code)
     }
 

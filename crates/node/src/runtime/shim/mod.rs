@@ -7,6 +7,7 @@
 
 mod child;
 mod clients;
+mod confine;
 mod container;
 mod create;
 mod exec;
@@ -14,6 +15,7 @@ mod executor;
 mod lifecycle;
 mod log;
 mod requests;
+mod seccomp;
 mod server;
 mod setup;
 mod spec;

@@ -14,6 +14,7 @@ use super::super::record;
 use super::super::types::{AttachConfig, ContainerConfig, ContainerState, ExecConfig};
 use super::child::{Reports, fork};
 use super::clients::{Sink, Waits};
+use super::confine::Confinement;
 use super::container::{Container, Live};
 use super::create::Creation;
 use super::exec::{self, Execution};
@@ -124,7 +125,7 @@ impl Shim {
 
     fn exec(&mut self, client: u64, key: &str, config: &ExecConfig, fds: Vec<OwnedFd>) -> io::Result<()> {
         let (init, _) = self.running(key)?;
-        let process = exec::read_process(&record::container_dir(&self.config.dir, key))?;
+        let confinement = Confinement::read(&record::container_dir(&self.config.dir, key))?;
         let (terminal, stdio) = if config.tty {
             let (ours, theirs) = exec::open_terminal(init, config)?;
             (Some(ours), [theirs.try_clone()?, theirs.try_clone()?, theirs])
@@ -132,7 +133,7 @@ impl Shim {
             (None, given_streams(config, fds)?)
         };
         let (reports, reporter) = Reports::pair()?;
-        let execution = Execution { config, init, cgroup: self.cgroup(key), process, stdio, reporter };
+        let execution = Execution { config, init, cgroup: self.cgroup(key), confinement, stdio, reporter };
         fork(move || execution.run())?;
         self.starts.push(Start { reports, client, of: StartOf::Command(terminal) });
         self.clients.set_waits(client, Waits::Elsewhere);
