@@ -15,7 +15,12 @@ pub(crate) fn line(text: &str) {
 
 /// Prints a command's error.
 pub(crate) fn error(error: &dyn std::error::Error) {
-    eprintln!("sealane: {}", sentence(error));
+    complain("sealane", &sentence(error));
+}
+
+/// Says on standard error what went wrong, and who says so.
+pub(crate) fn complain(who: &str, what: &str) {
+    let _ = writeln!(std::io::stderr(), "{who}: {what}");
 }
 
 /// An error with all its causes, in one sentence.

@@ -1,9 +1,11 @@
 //! The built-in web app, `localhost/hello`: this same binary under the name `/hello` in its own image.
 //!
 //! HTTP on 8080: a page that says which version, Pod and address answered (HTML for a browser, JSON or text otherwise), `/healthz`,
-//! `/readyz`, `POST /readyz/off` and `/readyz/on`. UDP echo on 9000. It ends at once on SIGTERM.
+//! `/readyz`, `POST /readyz/off` and `/readyz/on`. UDP echo on 9000. It ends at once on SIGTERM. There is no shell in the image; so that
+//! one can look from inside a Pod all the same, `/hello get URL`, `/hello lookup NAME` and `/hello env` ask and print.
 
 mod answer;
+mod client;
 
 use answer::{App, Format};
 use http::{Method, Request, Response, StatusCode};
@@ -23,20 +25,54 @@ use tokio::signal::unix::{SignalKind, signal};
 const HTTP_PORT: u16 = 8080;
 const UDP_PORT: u16 = 9000;
 
-/// Serves until SIGTERM, or prints the version.
+const USAGE: &str = "usage: hello                 serve
+       hello get URL         print a page
+       hello lookup NAME     print a name's addresses
+       hello env             print the environment
+       hello --version";
+
+/// Serves until SIGTERM, or does what the arguments say.
 pub(crate) fn main(arguments: &[OsString]) -> ExitCode {
     let app = Arc::new(App::from_environment());
-    if arguments.get(1).is_some_and(|a| a == "--version") {
-        crate::terminal::line(&format!("hello {}", app.version));
-        return ExitCode::SUCCESS;
-    }
-    match crate::up::runtime().block_on(serve(app)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            crate::terminal::error(&error);
+    let words: Vec<_> = arguments.iter().skip(1).map(|a| a.to_string_lossy()).collect();
+    let words: Vec<&str> = words.iter().map(AsRef::as_ref).collect();
+    let outcome = crate::up::runtime().block_on(async {
+        match words[..] {
+            [] => serve(app).await.map_err(|e| e.to_string()).map(|()| String::new()),
+            ["--version"] => Ok(format!("hello {}", app.version)),
+            ["get", url] => client::get(url).await.map(|page| page.trim_end().to_owned()),
+            ["lookup", name] => {
+                client::lookup(name).await.map(|(name, all)| format!("{name} {}", listed(&all)))
+            }
+            ["env"] => Ok(environment()),
+            _ => Err(USAGE.to_owned()),
+        }
+    });
+    match outcome {
+        Ok(text) if text.is_empty() => ExitCode::SUCCESS,
+        Ok(text) => {
+            crate::terminal::line(&text);
+            ExitCode::SUCCESS
+        }
+        Err(why) => {
+            crate::terminal::complain("hello", &why);
             ExitCode::FAILURE
         }
     }
+}
+
+fn listed(addresses: &[std::net::Ipv4Addr]) -> String {
+    let mut texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.sort();
+    texts.join(" ")
+}
+
+/// `NAME=VALUE` a line, sorted.
+fn environment() -> String {
+    let text = |(name, value): (OsString, OsString)| format!("{}={}", name.display(), value.display());
+    let mut lines: Vec<String> = std::env::vars_os().map(text).collect();
+    lines.sort();
+    lines.join("\n")
 }
 
 async fn serve(app: Arc<App>) -> std::io::Result<()> {
