@@ -20,6 +20,8 @@ pub struct Link {
     pub name: String,
     /// The largest packet it carries, in bytes.
     pub mtu: u32,
+    /// Whether it has been raised; it may lack a carrier all the same.
+    pub up: bool,
 }
 
 /// A veth pair to be made: two links, what goes into one comes out of the other.
@@ -158,7 +160,8 @@ impl Netlink {
 
 fn known(message: &RouteNetlinkMessage) -> Option<Link> {
     let RouteNetlinkMessage::NewLink(link) = message else { return None };
-    let mut found = Link { index: link.header.index, name: String::new(), mtu: 0 };
+    let up = link.header.flags.contains(LinkFlags::Up);
+    let mut found = Link { index: link.header.index, name: String::new(), mtu: 0, up };
     for attribute in &link.attributes {
         match attribute {
             LinkAttribute::IfName(name) => found.name.clone_from(name),

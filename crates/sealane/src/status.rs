@@ -4,7 +4,7 @@ use crate::cli::{CommandError, OutputArgs, StatusArgs};
 use crate::cluster::Cluster;
 use crate::process::Record;
 use crate::terminal::{line, table};
-use crate::up;
+use crate::{up, wire};
 use serde_json::{Value, json};
 
 /// Prints all clusters of this machine.
@@ -46,6 +46,11 @@ fn processes(cluster: &Cluster) -> Vec<(String, Option<Record>)> {
     up::processes(cluster).into_iter().map(with_record).collect()
 }
 
+/// True for a node whose link `node stop` has taken down.
+fn is_dark(cluster: &Cluster, process: &str) -> bool {
+    process.starts_with("node-") && matches!(wire::is_up(cluster, process), Ok(false))
+}
+
 /// Prints a cluster's processes; fails if one is dead, so that a script can ask.
 pub(crate) fn status(arguments: &StatusArgs) -> Result<(), CommandError> {
     let cluster = Cluster::find(&arguments.name.name)?;
@@ -53,14 +58,17 @@ pub(crate) fn status(arguments: &StatusArgs) -> Result<(), CommandError> {
     if arguments.output.output.is_some() {
         let list: Vec<Value> = processes
             .iter()
-            .map(|(name, record)| json!({"name": name, "alive": record.is_some(), "pid": record.map(|r| r.pid)}))
+            .map(|(name, record)| json!({"name": name, "alive": record.is_some(), "dark": is_dark(&cluster, name), "pid": record.map(|r| r.pid)}))
             .collect();
         let mut value = summary(&cluster);
         value["processes"] = json!(list);
         line(&serde_json::to_string_pretty(&value)?);
     } else {
         let row = |(name, record): &(String, Option<Record>)| match record {
-            Some(record) => vec![name.clone(), "running".to_owned(), record.pid.to_string()],
+            Some(record) => {
+                let state = if is_dark(&cluster, name) { "dark" } else { "running" };
+                vec![name.clone(), state.to_owned(), record.pid.to_string()]
+            }
             None => vec![name.clone(), "DEAD".to_owned(), "-".to_owned()],
         };
         line(&format!("cluster {} ({})", cluster.name, cluster.data_dir.display()));

@@ -81,6 +81,12 @@ pub(crate) fn set_node_link(cluster: &Cluster, node: &str, up: bool) -> Result<(
     done.doing(format!("take the link of {node} {}", if up { "up" } else { "down" }))
 }
 
+/// Whether a node's link is up.
+pub(crate) fn is_up(cluster: &Cluster, node: &str) -> Result<bool, WireError> {
+    let link = in_namespace(&cluster.paths().netns("wire"))?.link(node);
+    Ok(link.doing(format!("look up the link of {node}"))?.is_some_and(|link| link.up))
+}
+
 /// Lets the wire reach a node's Pods: the answers of the API to a Pod go this way.
 pub(crate) fn route_pods(
     links: &mut Netlink,

@@ -88,6 +88,8 @@ fn a_dark_node_loses_its_endpoints_and_comes_back_and_another_can_be_added() {
     for _ in 0..30 {
         get(port).expect("no request goes to the dark node");
     }
+    let text = String::from_utf8_lossy(&cluster.sealane(&["status"]).stdout).into_owned();
+    assert!(text.lines().any(|l| l.starts_with("node-3") && l.contains("dark")), "{text}");
 
     succeeds(&cluster.sealane(&["node", "start", "node-3"]));
     within(Duration::from_secs(60), "node-3 is back", || match ready(&cluster, "node-3").as_str() {
