@@ -31,8 +31,10 @@ struct Run {
 }
 
 /// Prints the medians of five runs.
-pub(super) fn bench() -> Result<(), String> {
-    let binary = built()?;
+pub(super) fn bench(release: bool) -> Result<(), String> {
+    let profile = if release { "release" } else { "dev" };
+    println!("sealane cluster, profile {profile}");
+    let binary = built(profile)?;
     let mut runs = Vec::new();
     for number in 0..RUNS {
         let run = once(&binary, number)?;
@@ -56,9 +58,9 @@ pub(super) fn bench() -> Result<(), String> {
     Ok(())
 }
 
-fn built() -> Result<PathBuf, String> {
+fn built(profile: &str) -> Result<PathBuf, String> {
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--package", "sealane", "--message-format", "json"])
+        .args(["build", "--quiet", "--profile", profile, "--package", "sealane", "--message-format", "json"])
         .stderr(Stdio::inherit())
         .output()
         .map_err(|e| e.to_string())?;

@@ -12,18 +12,23 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("dns", "sealane-dns", "throughput"),
     ("proxy", "sealane-proxy", "programming"),
     ("connections", "sealane-proxy", "connections"),
+    ("creates", "sealane-apiserver", "creates"),
 ];
 
-pub(crate) const USAGE: &str = "bench [cluster | dns | proxy | connections] [--release]";
+pub(crate) const USAGE: &str = "bench [cluster | dns | proxy | connections | creates] [--release]";
 
-/// Runs one subject; `cluster` if none is named.
+/// Runs one subject, or all in turn if none is named.
 pub(crate) fn bench(words: &[&str]) -> Result<(), String> {
     let (release, words) = match words {
         [before @ .., "--release"] => (true, before),
         words => (false, words),
     };
     match words {
-        [] | ["cluster"] if !release => cluster::bench(),
+        [] => {
+            cluster::bench(release)?;
+            PROGRAMS.iter().try_for_each(|(_, package, bench)| program(package, bench, release))
+        }
+        ["cluster"] => cluster::bench(release),
         [subject] => match PROGRAMS.iter().find(|(name, ..)| name == subject) {
             Some((_, package, bench)) => program(package, bench, release),
             None => Err(format!("usage: cargo xtask {USAGE}")),
@@ -38,7 +43,8 @@ fn program(package: &str, bench: &str, release: bool) -> Result<(), String> {
     println!("{package} {bench}, profile {profile}");
     let mut command = Command::new("unshare");
     command.args(["--net", env!("CARGO"), "bench", "--quiet", "--offline", "--profile", profile]);
-    command.args(["--package", package, "--bench", bench]);
+    // The whole workspace, so that dependencies are built with the features that the tests have built them with already.
+    command.args(["--workspace", "--bench", bench]);
     let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
     if status.success() { Ok(()) } else { Err(format!("{command:?}: {status}")) }
 }
