@@ -124,9 +124,10 @@ fn question<'a>(header: &[u8; HEADER], packet: &'a [u8]) -> Option<Query<'a>> {
     let name_len = at + 1 - HEADER;
     let question = packet.get(HEADER..at + 5)?;
     let mut lower = [0; 255];
-    lower.get_mut(..name_len)?.copy_from_slice(&question[..name_len]);
+    let name = lower.get_mut(..name_len)?;
+    name.copy_from_slice(&question[..name_len]);
     // No length of a label is as large as a letter.
-    lower.make_ascii_lowercase();
+    name.make_ascii_lowercase();
     let number = |at: usize| u16::from_be_bytes([question[at], question[at + 1]]);
     Some(Query {
         id: u16::from_be_bytes([header[0], header[1]]),

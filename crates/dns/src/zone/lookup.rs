@@ -11,6 +11,8 @@ use std::net::IpAddr;
 
 /// An ExternalName may lead to an ExternalName, so many times.
 const CHAIN: usize = 10;
+/// One more label than any name of ours has before its zone, so that a longer one is none of ours whatever follows.
+const MOST_LABELS: usize = 33;
 /// The version of the specification that this follows.
 const DNS_VERSION: &str = "1.1.0";
 const DNS_VERSION_TTL_S: u32 = 28_800;
@@ -22,7 +24,7 @@ impl Zone {
         if query.qclass != CLASS_IN || matches!(query.qtype, rtype::AXFR | rtype::IXFR) {
             return Reply::Refused;
         }
-        let mut labels = [&[][..]; 128];
+        let mut labels = [&[][..]; MOST_LABELS];
         for (index, label) in labels.iter_mut().enumerate().take(query.label_count()) {
             *label = query.label(index);
         }
@@ -31,12 +33,14 @@ impl Zone {
             (query.suffix(before) == apex.name.wire()).then_some(before)
         };
         if let Some(before) = apex(&self.cluster) {
-            return self.cluster(&labels[..before], query.qtype);
+            return self.cluster(&labels[..before.min(MOST_LABELS)], query.qtype);
         }
         for zone in [&self.in_addr, &self.ip6] {
             match apex(zone) {
                 Some(0) => return self.apex(zone, query.qtype),
-                Some(before) => return self.reverse(zone, &labels[..before], query.qtype),
+                Some(before) => {
+                    return self.reverse(zone, &labels[..before.min(MOST_LABELS)], query.qtype);
+                }
                 None => {}
             }
         }

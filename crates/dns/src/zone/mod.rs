@@ -7,6 +7,7 @@ mod options;
 mod reply;
 mod reverse;
 mod service;
+mod table;
 
 pub use apex::Apex;
 pub use options::Options;
@@ -16,6 +17,7 @@ use sealane_model::{ServiceName, ServiceView, Snapshot};
 use service::ServiceRecords;
 use std::net::IpAddr;
 use std::sync::Arc;
+use table::Table;
 
 /// How long clients may keep an answer, in seconds.
 pub(crate) const TTL_S: u32 = 5;
@@ -30,7 +32,7 @@ pub struct Zone {
     in_addr: Apex,
     ip6: Apex,
     /// By the wire form of `service.namespace`, in lower case.
-    services: imbl::HashMap<Box<[u8]>, Arc<ServiceRecords>>,
+    services: Table,
     /// Why each namespace exists: the watch of namespaces says so, and each of its Services does (it may be heard of first).
     namespaces: imbl::HashMap<Box<[u8]>, u32>,
     /// The Services that have an address, or an endpoint with it.
@@ -47,7 +49,7 @@ impl Zone {
             in_addr: apex(options.in_addr.clone()),
             ip6: apex(options.ip6.clone()),
             ready: false,
-            services: imbl::HashMap::new(),
+            services: Table::new(),
             namespaces: imbl::HashMap::new(),
             reverse: imbl::OrdMap::new(),
             options,
@@ -99,13 +101,13 @@ impl Zone {
             names.sort();
             self.reverse.insert(ip, names.into());
         }
-        self.services.insert(key, Arc::new(records));
+        self.services.set(&key, Some(records));
     }
 
     fn remove(&mut self, view: &ServiceView) {
         let Some(key) = self.key(view) else { return };
         self.count_namespace(&view.name.namespace, false);
-        let Some(records) = self.services.remove(&key) else { return };
+        let Some(records) = self.services.set(&key, None) else { return };
         for ip in records.addresses() {
             let Some(names) = self.reverse.get(&ip) else { continue };
             let rest: Vec<_> = names.iter().filter(|name| **name != view.name).cloned().collect();

@@ -3,7 +3,7 @@
 mod notes;
 
 use crate::proxy::Status;
-use jiff::Timestamp;
+use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::request::Request;
