@@ -16,6 +16,8 @@ pub(super) struct Adopted {
     pub(super) slots: BTreeMap<u32, BTreeMap<u32, SocketAddrV4>>,
     /// Ids that no front end leads to, by their endpoints.
     pub(super) orphans: BTreeMap<BTreeSet<SocketAddrV4>, Vec<u32>>,
+    /// The numbers of the endpoints of each id under affinity.
+    numbers: BTreeMap<u32, BTreeSet<u32>>,
     /// Classes of affinity chains by (width, time-out).
     pub(super) affinity: BTreeMap<(u32, u32), u32>,
 }
@@ -46,6 +48,24 @@ impl Adopted {
         Some(slots.values().copied().collect())
     }
 
+    /// Takes the id of a group that no front end leads to: one with these endpoints, under affinity with this number for
+    /// one of them.
+    pub(super) fn take_orphan(
+        &mut self,
+        endpoints: &BTreeSet<SocketAddrV4>,
+        number: Option<u32>,
+    ) -> Option<u32> {
+        let Self { orphans, numbers, .. } = self;
+        let alike = |id: &u32| match (numbers.get(id), number) {
+            (Some(numbers), Some(number)) => numbers.contains(&number),
+            (None, None) => true,
+            _ => false,
+        };
+        let ids = orphans.get_mut(endpoints)?;
+        let found = ids.iter().position(alike)?;
+        Some(ids.swap_remove(found))
+    }
+
     /// All ids in use.
     pub(super) fn all_ids(&self) -> BTreeSet<u32> {
         self.ids.values().chain(self.slots.keys()).copied().collect()
@@ -58,6 +78,11 @@ impl Adopted {
                 _ => None,
             })
             .collect();
+        for (key, data) in rows(table, "slots") {
+            if let ([Value::Mark(id), Value::Mark(_)], [Value::Mark(number)]) = (&key[..], &data[..]) {
+                self.numbers.entry(id >> ID_SHIFT).or_default().insert(*number);
+            }
+        }
         let direct = rows(table, "backends").map(|(key, data)| (key, address(&data)));
         let by_number = rows(table, "slots").map(|(key, data)| match data[..] {
             [Value::Mark(number)] => (key, endpoints.get(&number).copied()),

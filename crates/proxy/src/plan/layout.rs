@@ -6,7 +6,7 @@
 use super::adopt::Adopted;
 use super::claims::{Claims, Shared};
 use super::edits::{Edits, front_key, members, needed, slot_key};
-use super::placement::{Numbers, endpoint_number, place};
+use super::placement::{EndpointNumbers, Numbers, place};
 use super::rules::{
     CLASS_AFFINITY, CLASS_DROP, CLASS_REJECT, ID_SHIFT, affinity_chain, affinity_chain_name, balance_class,
     skeleton, width,
@@ -26,9 +26,6 @@ pub struct Update {
     /// Conntrack entries to remove after that.
     pub stale: Vec<StaleFlow>,
 }
-
-/// An endpoint under affinity: whose, and where.
-type EndpointOwner = (ServiceName, GroupKey, SocketAddrV4);
 
 /// A group's place in the table.
 #[derive(Debug, Default)]
@@ -51,7 +48,7 @@ pub struct Layout {
     claims: Claims,
     shared: Shared,
     affinity_classes: BTreeMap<(u32, u32), u32>,
-    endpoint_numbers: BTreeMap<u32, EndpointOwner>,
+    endpoint_numbers: EndpointNumbers,
     adopted: Adopted,
 }
 
@@ -70,7 +67,7 @@ impl Layout {
             claims: Claims::default(),
             shared: Shared::default(),
             affinity_classes: BTreeMap::new(),
-            endpoint_numbers: BTreeMap::new(),
+            endpoint_numbers: EndpointNumbers::default(),
             adopted,
         }
     }
@@ -170,7 +167,7 @@ impl Layout {
             }
             return;
         };
-        let mut placed = old.unwrap_or_else(|| self.adopt(name, &group.endpoints, fronts));
+        let mut placed = old.unwrap_or_else(|| self.adopt(&whose, group, fronts));
         placed.slots = place(&placed.slots, &group.endpoints);
         placed.class = self.class(group, changes);
         self.write(&whose, group, &mut placed, edits);
@@ -179,12 +176,16 @@ impl Layout {
 
     /// The place that the kernel's table has for these front ends, or a new one. A group whose front ends are all
     /// another's is known by its endpoints.
-    fn adopt(&mut self, name: &ServiceName, endpoints: &BTreeSet<SocketAddrV4>, fronts: &[Front]) -> Placed {
+    fn adopt(&mut self, whose: &(ServiceName, GroupKey), group: &Group, fronts: &[Front]) -> Placed {
         let held =
-            fronts.iter().filter(|front| self.claims.holder(**front).is_some_and(|(who, _)| who == name));
+            fronts.iter().filter(|front| self.claims.holder(**front).is_some_and(|(who, _)| *who == whose.0));
         let known: Vec<u32> = held.filter_map(|front| self.adopted.ids.get(front)).copied().collect();
-        let orphans = self.adopted.orphans.get_mut(endpoints).filter(|_| known.is_empty()).and_then(Vec::pop);
-        for id in known.into_iter().chain(orphans) {
+        let orphan = known.is_empty().then(|| {
+            let first = group.endpoints.first().filter(|_| group.spread != Spread::Random);
+            let number = first.map(|address| self.endpoint_numbers.of(whose, *address));
+            self.adopted.take_orphan(&group.endpoints, number)
+        });
+        for id in known.into_iter().chain(orphan.flatten()) {
             if id > 0 && self.ids.take(id) {
                 let slots =
                     self.adopted.slots.get(&id).into_iter().flat_map(BTreeMap::values).copied().collect();
@@ -201,7 +202,7 @@ impl Layout {
             edits.insert((slots, slot_key(old.id, slot)), None);
         }
         for number in std::mem::take(&mut old.numbers).into_values() {
-            self.endpoint_numbers.remove(&number);
+            self.endpoint_numbers.free(number);
             edits.insert(("endpoints", Bytes::key(&[Value::Mark(number)])), None);
         }
     }
@@ -220,19 +221,11 @@ impl Layout {
                 edits.insert(("backends", slot), Some(to));
                 continue;
             }
-            let number = self.number(whose, *address);
+            let number = self.endpoint_numbers.take(whose, *address);
             placed.numbers.insert(*address, number);
             edits.insert(("slots", slot), Some(Data::of(&[Value::Mark(number)])));
             edits.insert(("endpoints", Bytes::key(&[Value::Mark(number)])), Some(to));
         }
-    }
-
-    fn number(&mut self, (name, key): &(ServiceName, GroupKey), address: SocketAddrV4) -> u32 {
-        let text = format!("{}/{} {key:?} {address}", name.namespace, name.name);
-        let owner = (name.clone(), *key, address);
-        let number = endpoint_number(&owner, &text, &self.endpoint_numbers);
-        self.endpoint_numbers.insert(number, owner);
-        number
     }
 
     fn class(&mut self, group: &Group, changes: &mut Vec<Change>) -> u32 {

@@ -1,6 +1,9 @@
 //! Which endpoint has which slot, which Service which id: they stay where they are as long as they can.
 
+use super::GroupKey;
+use sealane_model::ServiceName;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddrV4;
 
 /// Puts `wanted` into slots 0 to n−1, leaving as many as possible where `old` has them.
 ///
@@ -62,17 +65,41 @@ impl Numbers {
     }
 }
 
-/// A number for an endpoint under affinity, the same after a restart. Remembered clients refer to it for as long as the
-/// time-out is, so it must not name another endpoint meanwhile: it is a hash of what it names, and the next free one
-/// where two collide.
-pub(super) fn endpoint_number<T: Ord + Clone>(owner: &T, text: &str, taken: &BTreeMap<u32, T>) -> u32 {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
-    let [a, b, c, d, e, f, g, h] = hash.to_be_bytes();
-    let mut number = u32::from_be_bytes([a ^ e, b ^ f, c ^ g, d ^ h]);
-    while taken.get(&number).is_some_and(|other| other != owner) {
-        number = number.wrapping_add(1);
+/// Numbers of the endpoints under affinity, the same after a restart.
+///
+/// Remembered clients refer to a number for as long as the time-out is, so it must not name another endpoint meanwhile: it
+/// is a hash of what it names, and the next free one where two collide.
+#[derive(Debug, Default)]
+pub(super) struct EndpointNumbers(BTreeMap<u32, EndpointOwner>);
+
+/// An endpoint under affinity: whose, and where.
+type EndpointOwner = ((ServiceName, GroupKey), SocketAddrV4);
+
+impl EndpointNumbers {
+    /// The number that an endpoint of this group has or would be given.
+    pub(super) fn of(&self, whose: &(ServiceName, GroupKey), address: SocketAddrV4) -> u32 {
+        let (name, key) = whose;
+        let text = format!("{}/{} {key:?} {address}", name.namespace, name.name);
+        let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+        });
+        let [a, b, c, d, e, f, g, h] = hash.to_be_bytes();
+        let mut number = u32::from_be_bytes([a ^ e, b ^ f, c ^ g, d ^ h]);
+        while self.0.get(&number).is_some_and(|(other, at)| (other, *at) != (whose, address)) {
+            number = number.wrapping_add(1);
+        }
+        number
     }
-    number
+
+    /// Gives it that number.
+    pub(super) fn take(&mut self, whose: &(ServiceName, GroupKey), address: SocketAddrV4) -> u32 {
+        let number = self.of(whose, address);
+        self.0.insert(number, (whose.clone(), address));
+        number
+    }
+
+    /// Gives a number back.
+    pub(super) fn free(&mut self, number: u32) {
+        self.0.remove(&number);
+    }
 }
