@@ -1,5 +1,6 @@
 //! Many datagrams in one system call, received and sent: `recvmmsg(2)` and `sendmmsg(2)`.
 #![allow(unsafe_code, reason = "these two system calls have no safe wrapper")]
+#![allow(clippy::cast_possible_truncation, reason = "sizes and counts of a batch")]
 
 use std::io;
 use std::mem::zeroed;
@@ -34,7 +35,7 @@ impl Batch {
         Self {
             packets: vec![0; MOST * LONGEST_QUERY],
             clients: vec![client; MOST],
-            answers: vec![Vec::with_capacity(512); MOST],
+            answers: vec![Vec::new(); MOST],
             received: vec![header; MOST],
             parts: vec![part; MOST],
             sent: vec![header; MOST],
