@@ -12,7 +12,7 @@ mod image;
 mod mounts;
 mod perform;
 mod plan;
-mod probe;
+pub(crate) mod probe;
 mod probing;
 mod pull_secrets;
 pub(crate) mod quantity;

@@ -4,6 +4,7 @@
 mod fake;
 mod lab;
 mod pods;
+mod streams;
 mod tunnel;
 
 use std::path::PathBuf;

@@ -21,10 +21,10 @@ use crate::agent::log_path;
 use crate::runtime::{ContainerConfig, Runtime, SandboxConfig};
 use crate::tunnel::{Attempt, Known, serve};
 
-type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+pub(super) type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
 /// A context with Pod `shop/web-1` that runs container `web` for the second time, and a connection to it.
-async fn tunnel(dir: &Path) -> (Arc<Context>, Fake, SendRequest<Body>) {
+pub(super) async fn tunnel(dir: &Path) -> (Arc<Context>, Fake, SendRequest<Body>) {
     let runtime = Fake::new();
     let context = lab::context(dir, runtime.clone()).await;
     runtime.run_sandbox(SandboxConfig { uid: "u".into(), ..Default::default() }).await.unwrap();
@@ -130,6 +130,7 @@ async fn exec(sender: &mut SendRequest<Body>, query: &str) -> (Vec<(u8, String)>
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let frames = ReaderStream::new(theirs).map(|part| part.map(hyper::body::Frame::data));
     let request = http::Request::post(format!("http://node/exec/shop/web-1/web?{query}"))
+        .header("x-sealane-upgrade", "websocket")
         .header("x-sealane-subprotocol", "v5.channel.k8s.io")
         .body(StreamBody::new(frames).boxed_unsync())
         .unwrap();
@@ -180,6 +181,7 @@ fn exec_is_refused_with_a_status() {
         ] {
             let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
             let request = http::Request::post(format!("http://node{path}"))
+                .header("x-sealane-upgrade", "websocket")
                 .header("x-sealane-subprotocol", protocol)
                 .body(body)
                 .unwrap();

@@ -26,6 +26,11 @@ impl Failure {
         Self { code: 400, reason: "BadRequest", message: message.into() }
     }
 
+    /// 502.
+    pub(super) fn bad_gateway(message: impl Into<String>) -> Self {
+        Self { code: 502, reason: "", message: message.into() }
+    }
+
     pub(super) fn into_response(self) -> Response<Body> {
         let status = serde_json::json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",

@@ -61,13 +61,18 @@ impl Directory {
         container: &str,
     ) -> Result<(String, Attempt), Failure> {
         let pods = self.lock();
-        let named = pods.iter().filter(|(_, k)| k.namespace == namespace && k.name == pod);
-        let found = named.min_by_key(|(_, k)| k.ending);
-        let (uid, known) =
-            found.ok_or_else(|| Failure::not_found(format!("pod {pod:?} not found on this node")))?;
+        let (uid, known) = named(&pods, namespace, pod)?;
         let attempt = known.containers.get(container);
         let missing = || Failure::bad_request(format!("container {container} is not valid for pod {pod}"));
         Ok((uid.clone(), attempt.ok_or_else(missing)?.clone()))
+    }
+
+    /// The uid of a Pod, chosen in the same way.
+    ///
+    /// # Errors
+    /// When there is no such Pod.
+    pub(super) fn pod(&self, namespace: &str, pod: &str) -> Result<String, Failure> {
+        named(&self.lock(), namespace, pod).map(|(uid, _)| uid.clone())
     }
 
     /// The running attempt of a container.
@@ -92,6 +97,16 @@ impl Directory {
     }
 }
 
+fn named<'a>(
+    pods: &'a HashMap<String, Known>,
+    namespace: &str,
+    pod: &str,
+) -> Result<(&'a String, &'a Known), Failure> {
+    let named = pods.iter().filter(|(_, k)| k.namespace == namespace && k.name == pod);
+    let found = named.min_by_key(|(_, k)| k.ending);
+    found.ok_or_else(|| Failure::not_found(format!("pod {pod:?} not found on this node")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,6 +124,7 @@ mod tests {
         directory.set("old", known(true));
         directory.set("new", known(false));
         assert_eq!(directory.running("n", "p", "c").unwrap().pod_uid, "new");
+        assert_eq!(directory.pod("n", "p").unwrap(), "new");
         directory.remove("new");
         assert_eq!(directory.running("n", "p", "c").unwrap().pod_uid, "old");
         assert!(directory.find("n", "p", "x").is_err() && directory.find("n", "x", "c").is_err());

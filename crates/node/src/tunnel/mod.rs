@@ -1,15 +1,20 @@
 //! The node's side of the tunnel: the node dials the API server and then serves HTTP/2 on that connection, so that
-//! logs, exec and attach reach nodes behind namespaces and NAT.
+//! logs, exec, attach, port-forward and proxied connections reach nodes behind namespaces and NAT.
 //!
-//! The version is the token of the upgrade, `sealane-tunnel/1`. Paths are the kubelet's.
+//! The version is the token of the upgrade, `sealane-tunnel/1`. Paths are the kubelet's, and `/connect/SCHEME/ADDRESS:PORT`. What
+//! upgrades a connection elsewhere is a POST here: the API server shakes the client's hand, says in two headers what was agreed,
+//! and copies bytes between the client's connection and the bodies.
 
 mod answer;
+mod connect;
 mod dial;
 mod directory;
 mod exec;
-mod frames;
 mod logs;
+mod portforward;
 mod query;
+pub(crate) mod spdy;
+mod wire;
 
 pub(crate) use directory::{Attempt, Directory, Known};
 pub(crate) use logs::last_lines;
@@ -95,8 +100,20 @@ async fn route(context: &Arc<Context>, request: Request<Incoming>) -> Response<B
         (&Method::POST, ["attach", namespace, pod, container]) => {
             exec::attach(context, namespace, pod, container, request).await
         }
+        (&Method::POST, ["portForward", namespace, pod]) => {
+            portforward::serve(context, namespace, pod, request).await
+        }
+        (&Method::POST, ["connect", scheme @ ("http" | "https"), address]) => {
+            connect::serve(scheme, address, request).await
+        }
         (&Method::GET, ["healthz"]) => Ok(answer::text("ok")),
         _ => Err(Failure::not_found(format!("the node does not serve {} {path}", request.method()))),
     };
     result.unwrap_or_else(Failure::into_response)
+}
+
+/// What the API server agreed on with the client: `websocket` or `spdy`, and the protocol within.
+fn protocol(request: &Request<Incoming>) -> (&str, &str) {
+    let header = |name| request.headers().get(name).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    (header("x-sealane-upgrade"), header("x-sealane-subprotocol"))
 }

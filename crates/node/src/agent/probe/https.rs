@@ -1,4 +1,4 @@
-//! TLS for probes with `scheme: HTTPS`: as in Kubernetes, the certificate is not looked at.
+//! TLS for probes with `scheme: HTTPS` and for proxied connections: as in Kubernetes, the certificate is not looked at.
 
 use std::io;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 /// Speaks TLS on a connection.
-pub(super) async fn connect(stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+pub(crate) async fn connect(stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
     let address = stream.peer_addr()?.ip();
     let provider = Arc::new(ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider.clone())

@@ -2,7 +2,7 @@
 
 pub(super) mod check;
 mod command;
-mod https;
+pub(crate) mod https;
 pub(super) mod worker;
 
 use std::time::Duration;

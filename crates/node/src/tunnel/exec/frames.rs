@@ -1,56 +1,40 @@
 //! The subprotocols `v4.channel.k8s.io` and `v5.channel.k8s.io`: the first byte of each binary websocket message is its
 //! channel (staging/src/k8s.io/apimachinery/pkg/util/remotecommand in Kubernetes). Pure.
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 
+use super::converse::{Channel, Said};
 use crate::runtime::{ExitStatus, TerminalSize};
 
-/// Output of the process.
-pub(super) const STDOUT: u8 = 1;
-/// Its errors.
-pub(super) const STDERR: u8 = 2;
-/// How it ended, a Status.
-pub(super) const STATUS: u8 = 3;
-
-/// What a client says.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Input<'a> {
-    /// For the process' standard input.
-    Stdin(&'a [u8]),
-    /// The terminal has another size.
-    Resize(TerminalSize),
-    /// The standard input is at its end (v5 only).
-    CloseStdin,
-    /// Nothing that matters.
-    Ignored,
-}
-
-/// Reads one message.
-pub(super) fn input(message: &[u8]) -> Input<'_> {
-    match message.split_first() {
-        Some((0, bytes)) => Input::Stdin(bytes),
-        Some((4, bytes)) => resize(bytes).map_or(Input::Ignored, Input::Resize),
-        Some((255, [0])) => Input::CloseStdin,
-        _ => Input::Ignored,
+/// Reads one message; `None` if it says nothing that matters.
+pub(super) fn input(message: Bytes) -> Option<Said> {
+    match message.split_first()? {
+        (0, _) => Some(Said::Stdin(message.slice(1..))),
+        (4, text) => size(text).map(Said::Resize),
+        // v5 only
+        (255, [0]) => Some(Said::CloseStdin),
+        _ => None,
     }
 }
 
-fn resize(bytes: &[u8]) -> Option<TerminalSize> {
-    let value: Value = serde_json::from_slice(bytes).ok()?;
+/// The size of a terminal, `{"Width":80,"Height":24}`.
+pub(super) fn size(text: &[u8]) -> Option<TerminalSize> {
+    let value: Value = serde_json::from_slice(text).ok()?;
     let number = |name: &str| value[name].as_u64().and_then(|n| u16::try_from(n).ok());
     Some(TerminalSize { rows: number("Height")?, columns: number("Width")? })
 }
 
 /// One message of the node.
-pub(super) fn output(channel: u8, bytes: &[u8]) -> Vec<u8> {
+pub(super) fn output(channel: Channel, bytes: &[u8]) -> Bytes {
     let mut message = Vec::with_capacity(bytes.len() + 1);
-    message.push(channel);
+    message.push(channel as u8);
     message.extend_from_slice(bytes);
-    message
+    message.into()
 }
 
 /// The Status that tells how the process ended.
-pub(super) fn exit(result: &Result<ExitStatus, String>) -> Vec<u8> {
+pub(super) fn exit(result: &Result<ExitStatus, String>) -> Bytes {
     let status = match result {
         Ok(exit) if exit.exit_code == 0 => json!({"metadata": {}, "status": "Success"}),
         Ok(exit) => json!({
@@ -63,7 +47,7 @@ pub(super) fn exit(result: &Result<ExitStatus, String>) -> Vec<u8> {
             "message": format!("Internal error occurred: {message}"),
         }),
     };
-    output(STATUS, status.to_string().as_bytes())
+    status.to_string().into()
 }
 
 #[cfg(test)]
@@ -72,23 +56,21 @@ mod tests {
 
     #[test]
     fn inputs() {
-        assert_eq!(input(b"\x00abc"), Input::Stdin(b"abc"));
-        assert_eq!(input(b"\x00"), Input::Stdin(b""));
+        let said = |message: &'static [u8]| input(Bytes::from_static(message));
+        assert_eq!(said(b"\x00abc"), Some(Said::Stdin("abc".into())));
+        assert_eq!(said(b"\x00"), Some(Said::Stdin("".into())));
         let size = TerminalSize { rows: 24, columns: 80 };
-        assert_eq!(input(b"\x04{\"Width\":80,\"Height\":24}"), Input::Resize(size));
-        assert_eq!(input(b"\xff\x00"), Input::CloseStdin);
+        assert_eq!(said(b"\x04{\"Width\":80,\"Height\":24}"), Some(Said::Resize(size)));
+        assert_eq!(said(b"\xff\x00"), Some(Said::CloseStdin));
         for other in [&b""[..], b"\x01x", b"\x04{}", b"\x04nonsense", b"\xff\x01", b"\x09"] {
-            assert_eq!(input(other), Input::Ignored, "{other:?}");
+            assert_eq!(said(other), None, "{other:?}");
         }
+        assert_eq!(output(Channel::Stderr, b"no"), "\x02no");
     }
 
     #[test]
     fn exits() {
-        let text = |result| {
-            let message = exit(&result);
-            assert_eq!(message[0], STATUS);
-            serde_json::from_slice::<Value>(&message[1..]).unwrap()
-        };
+        let text = |result| serde_json::from_slice::<Value>(&exit(&result)).unwrap();
         assert_eq!(text(Ok(ExitStatus::default())), json!({"metadata": {}, "status": "Success"}));
         let failed = text(Ok(ExitStatus { exit_code: 7, signal: 0 }));
         assert_eq!(failed["reason"], "NonZeroExitCode");
