@@ -37,6 +37,14 @@ pub enum Subresource {
     Exec,
     /// Joins a container's standard streams.
     Attach,
+    /// Connects to ports of a Pod.
+    PortForward,
+    /// Speaks HTTP with a Pod.
+    PodProxy,
+    /// Speaks HTTP with an endpoint of a Service.
+    ServiceProxy,
+    /// Speaks HTTP with a node.
+    NodeProxy,
 }
 
 impl Subresource {
@@ -53,6 +61,8 @@ impl Subresource {
             Self::Log => "log",
             Self::Exec => "exec",
             Self::Attach => "attach",
+            Self::PortForward => "portforward",
+            Self::PodProxy | Self::ServiceProxy | Self::NodeProxy => "proxy",
         }
     }
 
@@ -67,7 +77,20 @@ impl Subresource {
             Self::Token => ("authentication.k8s.io", "v1", "TokenRequest"),
             Self::Exec => ("", "v1", "PodExecOptions"),
             Self::Attach => ("", "v1", "PodAttachOptions"),
+            Self::PortForward => ("", "v1", "PodPortForwardOptions"),
+            Self::PodProxy => ("", "v1", "PodProxyOptions"),
+            Self::ServiceProxy => ("", "v1", "ServiceProxyOptions"),
+            Self::NodeProxy => ("", "v1", "NodeProxyOptions"),
         }
+    }
+
+    /// Whether it takes objects: those that are streams and proxies take anything.
+    #[must_use]
+    pub fn takes_objects(self) -> bool {
+        matches!(
+            self,
+            Self::Status | Self::Scale | Self::Finalize | Self::Binding | Self::Eviction | Self::Token
+        )
     }
 
     /// The verbs it takes.
@@ -78,7 +101,10 @@ impl Subresource {
             Self::Finalize => &["update"],
             Self::Binding | Self::Eviction | Self::Token => &["create"],
             Self::Log => &["get"],
-            Self::Exec | Self::Attach => &["create", "get"],
+            Self::Exec | Self::Attach | Self::PortForward => &["create", "get"],
+            Self::PodProxy | Self::ServiceProxy | Self::NodeProxy => {
+                &["create", "delete", "get", "patch", "update"]
+            }
         }
     }
 }
@@ -265,7 +291,7 @@ pub const KINDS: &[Kind] = &[
     Kind {
         short_names: &["no"],
         namespaced: false,
-        subresources: &[Subresource::Status],
+        subresources: &[Subresource::Status, Subresource::NodeProxy],
         fields: &["spec.unschedulable"],
         ..kind("", "Node", "nodes", "node")
     },
@@ -279,6 +305,8 @@ pub const KINDS: &[Kind] = &[
             Subresource::Log,
             Subresource::Exec,
             Subresource::Attach,
+            Subresource::PortForward,
+            Subresource::PodProxy,
         ],
         fields: &[
             "spec.nodeName",
@@ -304,7 +332,7 @@ pub const KINDS: &[Kind] = &[
         short_names: &["svc"],
         in_all: true,
         names: NameRule::Label1035,
-        subresources: &[Subresource::Status],
+        subresources: &[Subresource::Status, Subresource::ServiceProxy],
         fields: &["spec.clusterIP", "spec.type"],
         put_creates: true,
         delete_returns_object: true,

@@ -16,6 +16,7 @@ pub mod kinds;
 mod managed;
 pub mod openapi;
 pub mod patch;
+mod proxy;
 mod registry;
 mod schema;
 mod status;

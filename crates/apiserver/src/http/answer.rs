@@ -69,7 +69,7 @@ pub(crate) async fn compressed(request: &Request, body: Bytes) -> Response {
 /// An error as a `Status`.
 pub(crate) fn error(error: &ApiError) -> Response {
     let mut response = value(error.code, &error.to_status());
-    if matches!(error.code, 429 | 503 | 504) {
+    if matches!(error.code, 429 | 504) {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response

@@ -1,13 +1,13 @@
 //! From a request to the function that answers it.
 
-use super::answer::{self, Response};
+use super::answer::{self, Body, Response};
 use super::path::{Info, nothing_there};
 use super::{Request, accept::Wants};
 use crate::ApiServer;
 use crate::kinds::{self, Kind, Subresource};
 use crate::registry::Location;
 use crate::status::ApiError;
-use crate::{discovery, openapi, stream, tunnel};
+use crate::{discovery, openapi, proxy, stream, tunnel};
 use http::{HeaderValue, Method, header};
 use std::sync::Arc;
 
@@ -21,6 +21,10 @@ const SUBRESOURCES: &[Subresource] = &[
     Subresource::Log,
     Subresource::Exec,
     Subresource::Attach,
+    Subresource::PortForward,
+    Subresource::PodProxy,
+    Subresource::ServiceProxy,
+    Subresource::NodeProxy,
 ];
 
 /// The media type of OpenAPI v2, by its beginning and as it is answered.
@@ -28,10 +32,12 @@ const OPENAPI_V2: &str = "application/com.github.proto-openapi.spec.v2";
 const OPENAPI_V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 impl ApiServer {
+    /// `incoming` is the body of a request to a proxy; the others have read theirs.
     pub(super) async fn dispatch(
         self: &Arc<Self>,
         request: Request,
         info: Info,
+        incoming: Body,
     ) -> Result<Response, ApiError> {
         if !info.resource {
             return self.other(request);
@@ -46,6 +52,12 @@ impl ApiServer {
         }
         let found = SUBRESOURCES.iter().find(|s| s.name() == info.subresource && kind.has(**s));
         let subresource = *found.ok_or_else(nothing_there)?;
+        if !info.rest.is_empty() && !proxies(subresource) {
+            return Err(nothing_there());
+        }
+        if proxies(subresource) {
+            return proxy::serve(self, request, incoming, &at, subresource, &info.rest).await;
+        }
         self.below(request, &at, subresource).await
     }
 
@@ -93,6 +105,9 @@ impl ApiServer {
             (Subresource::Exec | Subresource::Attach, Method::GET | Method::POST) => {
                 stream::run(self, request, at, subresource).await
             }
+            (Subresource::PortForward, Method::GET | Method::POST) => {
+                stream::port_forward(self, request, at).await
+            }
             _ => Err(not_allowed()),
         }
     }
@@ -124,6 +139,10 @@ impl ApiServer {
         }
         discovery::answer(&self.config, path, &wants)
     }
+}
+
+fn proxies(subresource: Subresource) -> bool {
+    matches!(subresource, Subresource::PodProxy | Subresource::ServiceProxy | Subresource::NodeProxy)
 }
 
 /// Everything that is up when this answers is well: the store answers from memory, and writes fail by themselves.

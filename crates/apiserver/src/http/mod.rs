@@ -38,7 +38,7 @@ use crate::status::ApiError;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use http::header::CONTENT_TYPE;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
 use std::panic::AssertUnwindSafe;
@@ -67,6 +67,8 @@ pub(crate) struct Request {
     pub(crate) method: Method,
     pub(crate) path: String,
     pub(crate) query: Query,
+    /// The query as it came, for proxies.
+    pub(crate) raw_query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) upgrade: Option<OnUpgrade>,
@@ -96,7 +98,7 @@ impl ApiServer {
     /// Answers one request.
     pub(crate) async fn handle<B>(self: Arc<Self>, request: http::Request<B>, peer: Peer) -> Response
     where
-        B: http_body::Body<Data = Bytes> + Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<answer::BoxError>,
     {
         let wants = accept::Wants::of(request.headers());
@@ -116,17 +118,22 @@ impl ApiServer {
 
     async fn answer<B>(self: Arc<Self>, request: http::Request<B>, peer: Peer) -> Result<Response, ApiError>
     where
-        B: http_body::Body<Data = Bytes> + Send,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<answer::BoxError>,
     {
         let (mut parts, body) = request.into_parts();
         let upgrade = parts.extensions.remove::<OnUpgrade>();
         let nearby = parts.extensions.get::<Nearby>().is_some();
         let user = self.authenticate(&parts.headers, parts.uri.path(), &peer)?;
+        // HTTP/2 has it elsewhere
+        if let Some(host) = parts.uri.authority().and_then(|a| HeaderValue::from_str(a.as_str()).ok()) {
+            parts.headers.entry(http::header::HOST).or_insert(host);
+        }
         let mut request = Request {
             method: parts.method,
             path: parts.uri.path().to_owned(),
             query: Query::parse(parts.uri.query().unwrap_or_default()),
+            raw_query: parts.uri.query().unwrap_or_default().to_owned(),
             headers: parts.headers,
             body: Bytes::new(),
             upgrade,
@@ -134,18 +141,23 @@ impl ApiServer {
             nearby,
         };
         let info = path::Info::parse(&request.path)?;
-        // held until the head of the answer is there: a watch or a log goes on without it
+        // held until the head of the answer is there: a watch goes on without it
         let _permit = match peer {
             Peer::InProcess(_) => None,
+            _ if info.takes_long() => None,
             Peer::Certificate(_) | Peer::Unknown => {
                 Some(self.in_flight.try_acquire().map_err(|_| too_many())?)
             }
         };
         self.authorize(&request, &info)?;
+        if info.subresource == "proxy" {
+            // It is not waited for, and of any length.
+            return self.dispatch(request, info, body.map_err(Into::into).boxed_unsync()).await;
+        }
         if matches!(request.method, Method::POST | Method::PUT | Method::PATCH | Method::DELETE) {
             request.body = read_body(body).await?;
         }
-        self.dispatch(request, info).await
+        self.dispatch(request, info, answer::full("")).await
     }
 }
 

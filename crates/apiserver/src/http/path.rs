@@ -17,6 +17,8 @@ pub(crate) struct Info {
     pub(crate) plural: String,
     pub(crate) name: String,
     pub(crate) subresource: String,
+    /// What follows `…/proxy`, as it came: empty, or `/` and more.
+    pub(crate) rest: String,
 }
 
 /// 404 for a path that means nothing.
@@ -25,6 +27,11 @@ pub(crate) fn nothing_there() -> ApiError {
 }
 
 impl Info {
+    /// Whether the answer may be long in coming, and so must not count among the requests that are worked on.
+    pub(crate) fn takes_long(&self) -> bool {
+        matches!(self.subresource.as_str(), "attach" | "exec" | "log" | "portforward" | "proxy")
+    }
+
     /// Takes a path apart.
     pub(crate) fn parse(path: &str) -> Result<Self, ApiError> {
         let parts: Vec<String> = path.split('/').filter(|p| !p.is_empty()).map(decode).collect();
@@ -39,10 +46,11 @@ impl Info {
             ["namespaces", namespace, rest @ ..] if !rest.is_empty() => (*namespace, rest),
             _ => ("", rest),
         };
-        let (plural, name, subresource) = match rest {
-            [plural] => (*plural, "", ""),
-            [plural, name] => (*plural, *name, ""),
-            [plural, name, subresource] => (*plural, *name, *subresource),
+        let (plural, name, subresource, further) = match rest {
+            [plural] => (*plural, "", "", 0),
+            [plural, name] => (*plural, *name, "", 0),
+            [plural, name, subresource] => (*plural, *name, *subresource, 0),
+            [plural, name, "proxy", further @ ..] => (*plural, *name, "proxy", further.len()),
             _ => return Err(nothing_there()),
         };
         if [namespace, name].iter().any(|n| n.contains('/') || matches!(*n, "." | "..")) {
@@ -56,8 +64,19 @@ impl Info {
             plural: plural.to_owned(),
             name: name.to_owned(),
             subresource: subresource.to_owned(),
+            rest: if subresource == "proxy" { after(path, parts.len() - further) } else { String::new() },
         })
     }
+}
+
+/// What follows the first `count` parts of a path, not decoded.
+fn after(path: &str, count: usize) -> String {
+    let mut rest = path;
+    for _ in 0..count {
+        let part = rest.trim_start_matches('/');
+        rest = part.find('/').map_or("", |end| &part[end..]);
+    }
+    rest.to_owned()
 }
 
 #[cfg(test)]
@@ -67,6 +86,19 @@ mod tests {
     fn parsed(path: &str) -> [String; 6] {
         let i = Info::parse(path).unwrap();
         [i.group, i.version, i.namespace, i.plural, i.name, i.subresource]
+    }
+
+    #[test]
+    fn what_follows_proxy_stays_as_it_came() {
+        for (path, name, rest) in [
+            ("/api/v1/namespaces/x/services/web/proxy", "web", ""),
+            ("/api/v1/namespaces/x/services/web/proxy/", "web", "/"),
+            ("/api/v1/namespaces/x/services/https:web:443/proxy/a%2Fb//c/", "https:web:443", "/a%2Fb//c/"),
+            ("//api/v1/nodes/n%31/proxy/proxy/proxy", "n1", "/proxy/proxy"),
+        ] {
+            let info = Info::parse(path).unwrap();
+            assert_eq!((&*info.subresource, &*info.name, &*info.rest), ("proxy", name, rest), "{path}");
+        }
     }
 
     #[test]

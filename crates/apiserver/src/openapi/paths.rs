@@ -24,7 +24,9 @@ pub(super) fn write(out: &mut String, group: &str, version: &str) -> Vec<TypeId>
         if kind.stored {
             let object = format!("{collection}/{{name}}");
             paths.insert(object.clone(), of_object(kind, version, ""));
-            for subresource in kind.subresources.iter().filter(|s| s.verbs().contains(&"patch")) {
+            for subresource in
+                kind.subresources.iter().filter(|s| s.takes_objects() && s.verbs().contains(&"patch"))
+            {
                 paths.insert(
                     format!("{object}/{}", subresource.name()),
                     of_object(kind, version, subresource.name()),

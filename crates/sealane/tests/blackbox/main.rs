@@ -9,6 +9,7 @@ mod nodes;
 mod pulls;
 mod refusals;
 mod remains;
+mod streams;
 mod thread;
 mod toolbox;
 mod udp;
