@@ -104,6 +104,7 @@ async fn create(connection: &mut SendRequest<Full<Bytes>>, name: &str) {
     );
     let request = http::Request::post("/api/v1/namespaces/default/services").header("host", "localhost");
     let request = request.header("content-type", "application/json").body(Full::from(body)).unwrap();
+    connection.ready().await.unwrap();
     let response = connection.send_request(request).await.unwrap();
     let status = response.status();
     let answer = response.into_body().collect().await.unwrap().to_bytes();

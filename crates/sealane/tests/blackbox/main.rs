@@ -12,4 +12,5 @@ mod remains;
 mod streams;
 mod thread;
 mod toolbox;
+mod tutorial;
 mod udp;
