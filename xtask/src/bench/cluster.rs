@@ -60,14 +60,15 @@ pub(super) fn bench(release: bool) -> Result<(), String> {
 
 fn built(profile: &str) -> Result<PathBuf, String> {
     let output = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--profile", profile, "--package", "sealane", "--message-format", "json"])
+        .args(["build", "--quiet", "--profile", profile, "--workspace", "--message-format", "json"])
         .stderr(Stdio::inherit())
         .output()
         .map_err(|e| e.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
     let messages = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let mut binaries = messages.filter_map(|m| m["executable"].as_str().map(PathBuf::from));
-    binaries.next_back().ok_or_else(|| "sealane was not built".into())
+    let mut ours = messages.filter(|message| message["target"]["name"] == "sealane");
+    ours.find_map(|m| m["executable"].as_str().map(PathBuf::from))
+        .ok_or_else(|| "sealane was not built".into())
 }
 
 fn once(binary: &PathBuf, number: usize) -> Result<Run, String> {
