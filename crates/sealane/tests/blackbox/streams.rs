@@ -295,7 +295,9 @@ fn logs_are_shown(cluster: &Cluster) {
         let said = String::from_utf8_lossy(&previous.stdout).into_owned();
         if said.ends_with("last words\n") { Ok(()) } else { Err(format!("{previous:?}")) }
     });
-    let mut follow = Running::start(cluster, "true", &["logs", "-f", "box", "-c", "echo", "--tail=0"]);
+    // The last line there is says that it follows from here on; with --tail=0 the next one could come before it does.
+    let mut follow = Running::start(cluster, "true", &["logs", "-f", "box", "-c", "echo", "--tail=1"]);
+    assert_eq!(follow.line(), "heard two\n");
     let mut attach = Running::start(cluster, "true", &["attach", "-i", "-q", "box", "-c", "echo"]);
     attach.child.stdin.as_mut().unwrap().write_all(b"followed\n").unwrap();
     assert_eq!(attach.line(), "heard followed\n");
