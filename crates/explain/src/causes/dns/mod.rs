@@ -1,0 +1,3 @@
+//! Names.
+
+pub(super) mod no_endpoints;

@@ -1,0 +1,1 @@
+//! The ports between a client and a container.

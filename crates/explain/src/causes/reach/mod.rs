@@ -1,0 +1,3 @@
+//! The ways to a Service.
+
+pub(super) mod external_name_address;

@@ -1,0 +1,5 @@
+//! Which Pods a Service is for.
+
+pub(super) mod nothing;
+
+mod near;

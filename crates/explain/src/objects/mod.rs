@@ -1,0 +1,30 @@
+//! The objects of a cluster as far as a cause looks at them. Everything else that an API server sends is skipped, whatever it
+//! is, so that objects of any version and any vendor are read. Environment variables and Secrets are not among it.
+
+mod meta;
+mod network;
+mod pod;
+mod service;
+mod slice;
+mod word;
+mod workload;
+
+pub use meta::{Condition, Meta, Namespace, Node, NodeInfo, NodeStatus, Owner, condition};
+pub use network::{Ingress, LabelSelector, NetworkPolicy, PolicyPort, PolicyRule, Requirement, ServiceCidr};
+pub use pod::{
+    Container, ContainerPort, ContainerState, ContainerStatus, HttpGet, Pod, PodSpec, PodStatus, PortAction,
+    Probe, Terminated, Waiting,
+};
+pub use service::{Affinity, LoadBalancerAddress, Service, ServicePort, ServiceSpec, TargetPort};
+pub use slice::{Endpoint, EndpointSlice, Hints, SlicePort, TargetRef};
+pub use word::{Listener, PodWord, ProxyWord, Word};
+pub use workload::{Event, Template, Workload, WorkloadSpec, WorkloadStatus};
+
+use serde::{Deserialize, Deserializer};
+
+/// Reads `null` as nothing: Go's encoder writes it for an empty list or map.
+pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    from: D,
+) -> Result<T, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}

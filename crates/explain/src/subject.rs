@@ -1,0 +1,93 @@
+//! A Service with all that belongs to it, worked out once for all causes.
+
+use crate::finding::{Object, Severity};
+use crate::objects::{Endpoint, EndpointSlice, Pod, Service, ServicePort};
+use crate::state::{State, state};
+use crate::view::View;
+
+/// A Service, its Pods and its slices.
+pub struct Subject<'a> {
+    /// Everything else.
+    pub view: &'a View<'a>,
+    /// The Service.
+    pub service: &'a Service,
+    /// The Pods that it selects, whatever their state.
+    pub pods: Vec<&'a Pod>,
+    /// Its slices.
+    pub slices: &'a [&'a EndpointSlice],
+    /// Of `pods`, how many are ready.
+    pub ready: usize,
+}
+
+impl<'a> Subject<'a> {
+    /// Works out what belongs to a Service.
+    pub fn new(view: &'a View<'a>, service: &'a Service) -> Self {
+        let pods = match service.is_external_name() {
+            true => Vec::new(),
+            false => view.selected(&service.metadata.namespace, &service.spec.selector),
+        };
+        let ready = pods.iter().filter(|pod| matches!(state(pod, view.snapshot.now), State::Ready)).count();
+        Self { view, service, pods, slices: view.slices_of(service), ready }
+    }
+
+    /// The Service, as a finding's object.
+    pub fn object(&self) -> Object {
+        Object::new("Service", self.namespace(), self.name())
+    }
+
+    /// Its namespace.
+    pub fn namespace(&self) -> &'a str {
+        &self.service.metadata.namespace
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'a str {
+        &self.service.metadata.name
+    }
+
+    /// The state of one of its Pods.
+    pub fn state(&self, pod: &'a Pod) -> State<'a> {
+        state(pod, self.view.snapshot.now)
+    }
+
+    /// Its Pods whose state is such.
+    pub fn pods_that(&self, is: impl Fn(State<'a>) -> bool) -> Vec<&'a Pod> {
+        self.pods.iter().copied().filter(|pod| is(self.state(pod))).collect()
+    }
+
+    /// Trouble with some Pods is an error if no other serves, and a warning if one does.
+    pub fn severity(&self) -> Severity {
+        if self.ready == 0 { Severity::Error } else { Severity::Warning }
+    }
+
+    /// All endpoints of its slices.
+    pub fn endpoints(&self) -> impl Iterator<Item = &'a Endpoint> {
+        self.slices.iter().flat_map(|slice| &slice.endpoints)
+    }
+
+    /// The Pods that take or could take traffic: neither finished nor on their way out.
+    pub fn live(&self) -> Vec<&'a Pod> {
+        self.pods_that(|state| !matches!(state, State::Terminating | State::Finished))
+    }
+
+    /// For a port, each live Pod with the number that the port has there; `None` where it has none.
+    pub fn targets(&self, port: &ServicePort) -> Vec<(&'a Pod, Option<u32>)> {
+        let target = port.target();
+        self.live().into_iter().map(|pod| (pod, pod.resolve(&target, port.protocol()))).collect()
+    }
+
+    /// The last warning about the Service with one of these reasons.
+    pub fn last_event(&self, reasons: &[&str]) -> Option<&'a crate::objects::Event> {
+        self.view.last_event("Service", self.namespace(), self.name(), reasons)
+    }
+
+    /// A kubectl command on an object of its namespace.
+    pub fn kubectl(&self, rest: &str) -> String {
+        format!("kubectl -n {} {rest}", self.namespace())
+    }
+
+    /// The kubectl command that patches the Service (a strategic merge patch, in JSON).
+    pub fn patch(&self, patch: &serde_json::Value) -> String {
+        self.kubectl(&format!("patch service {} -p '{patch}'", self.name()))
+    }
+}
