@@ -32,7 +32,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use zone::{Options, Zone};
 
-/// Serves DNS on `config.listen` from the latest of `snapshots` until `shutdown`.
+/// Serves DNS on `config.listen` from the latest of `snapshots` until `shutdown`, or until it is dropped: its threads end
+/// with it.
 ///
 /// # Errors
 /// An option that makes no sense, or an address that cannot be bound; nothing is served then. Once this has begun to
@@ -42,6 +43,8 @@ pub async fn run(
     snapshots: watch::Receiver<Arc<Snapshot>>,
     shutdown: CancellationToken,
 ) -> Result<(), Error> {
+    let shutdown = shutdown.child_token();
+    let _threads = shutdown.clone().drop_guard();
     let options = Options::new(&config)?;
     let zone = Arc::new(ArcSwap::from_pointee(Zone::new(Arc::new(options), serial())));
     let forwarder = Forwarder::start(&config, &shutdown)?;

@@ -64,6 +64,22 @@ async fn serves_and_follows() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_dropped_answers_nobody_any_more() {
+    // With an upstream, so that it has the thread that asks it.
+    let upstream = vec!["127.0.0.1:9".parse().unwrap()];
+    let server = Server::start(Config { upstream, ..config() }).await;
+    assert_eq!(server.udp(&query("web.prod.svc.cluster.local", 1, 1, None)).await.rcode, "SERVFAIL");
+    server.running.abort();
+    assert!(server.running.await.unwrap_err().is_cancelled());
+    let end = Instant::now() + LONG;
+    // Without SO_REUSEPORT: fails as long as anybody has the address.
+    while let Err(error) = std::net::UdpSocket::bind(server.dns) {
+        assert!(Instant::now() < end, "{error}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn a_taken_address_is_an_error_that_names_it() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = taken.local_addr().unwrap();

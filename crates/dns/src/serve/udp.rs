@@ -10,20 +10,22 @@ use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Answering needs little, and no thread of ours may weigh much.
 const STACK: usize = 256 << 10;
 /// After receiving failed, for instance because the system has no memory.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Starts the threads; what is returned ends when they have, after shutdown.
+/// Starts the threads; what is returned ends when they have, after shutdown. They end as well if it is dropped.
 pub(super) fn serve_all(
     sockets: Vec<UdpSocket>,
     shared: &Shared,
 ) -> Result<impl Future<Output = ()> + Send + 'static, Error> {
-    let sockets: Vec<_> = sockets.into_iter().map(Arc::new).collect();
+    let sockets = sockets.into_iter().map(Arc::new).collect();
+    let served = Served { sockets, shutdown: shared.shutdown.clone() };
     let mut threads = Vec::new();
-    for (number, socket) in sockets.iter().enumerate() {
+    for (number, socket) in served.sockets.iter().enumerate() {
         let (socket, shared) = (socket.clone(), shared.clone());
         let thread = std::thread::Builder::new().name(format!("dns-udp-{number}")).stack_size(STACK);
         threads.push(thread.spawn(move || serve(&socket, number, &shared)).map_err(Error::Thread)?);
@@ -31,13 +33,27 @@ pub(super) fn serve_all(
     let stopping = shared.shutdown.clone();
     Ok(async move {
         stopping.cancelled().await;
-        for socket in &sockets {
-            // Wakes the thread, though it says that the socket is not connected.
-            let _ = shutdown(socket, Shutdown::Read);
-        }
+        drop(served);
         let joined = tokio::task::spawn_blocking(|| threads.into_iter().for_each(|one| drop(one.join())));
         let _ = joined.await;
     })
+}
+
+/// The sockets that threads block on; when it goes, so do they. A thread that stayed behind would go on to answer a
+/// part of the queries of whoever binds its address next: the sockets of an address share its load.
+struct Served {
+    sockets: Vec<Arc<UdpSocket>>,
+    shutdown: CancellationToken,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+        for socket in &self.sockets {
+            // Wakes the thread, though it says that the socket is not connected.
+            let _ = shutdown(socket, Shutdown::Read);
+        }
+    }
 }
 
 /// Answers until shutdown. `number` is this thread's, and where it begins to rotate answers.
