@@ -27,7 +27,7 @@ pub struct Config {
     pub affinity_capacity: u32,
     /// How often the kernel's state is looked at for changes by someone else.
     pub check_interval: Duration,
-    /// Told after every synchronisation.
+    /// Told of every synchronisation, and when one is due.
     pub status: Option<watch::Sender<Status>>,
 }
 

@@ -13,13 +13,16 @@ use std::time::{Duration, Instant};
 /// A check of the whole table takes at most this part of the time.
 const CHECK_SHARE: u32 = 20;
 
-/// What the proxy has done, told after every synchronisation.
+/// What the proxy has done, and has to do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Status {
     /// The last Snapshot is in the kernel.
     pub synced: bool,
     /// Services in it.
     pub services: usize,
+    /// Since when there is a Snapshot that may not be in the kernel: since the proxy began, since the first
+    /// one came after that in the kernel, or since a failure; `None` while the kernel is up to date.
+    pub behind_since: Option<Instant>,
     /// How long the last synchronisation took, planning included.
     pub last_sync: Duration,
     /// Transactions so far.
@@ -30,6 +33,14 @@ pub struct Status {
     pub findings: Vec<Finding>,
     /// The last failure, until a synchronisation succeeds.
     pub error: Option<String>,
+}
+
+impl Status {
+    /// How long the kernel has been behind the last Snapshot; zero if it is up to date.
+    #[must_use]
+    pub fn behind(&self, now: Instant) -> Duration {
+        self.behind_since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
 }
 
 /// The proxy of one node without its loop: every step is synchronous.
@@ -55,20 +66,25 @@ struct Planned {
 impl<B: Backend> Proxy<B> {
     /// A proxy that has done nothing yet.
     pub fn new(config: Config, backend: B) -> Self {
-        let next_check = Instant::now();
+        let now = Instant::now();
         Self {
             config,
             backend,
             planned: None,
             findings: BTreeMap::new(),
-            status: Status::default(),
-            next_check,
+            status: Status { behind_since: Some(now), ..Status::default() },
+            next_check: now,
         }
     }
 
     /// What was done.
     pub fn status(&self) -> &Status {
         &self.status
+    }
+
+    /// Notes that the kernel is behind, unless it is already.
+    pub(crate) fn fall_behind(&mut self, since: Instant) {
+        self.status.behind_since.get_or_insert(since);
     }
 
     /// Brings the kernel to this Snapshot: only what changed since the last, or all after a start, a failure or a
@@ -81,6 +97,7 @@ impl<B: Backend> Proxy<B> {
             return Ok(());
         }
         let start = Instant::now();
+        self.fall_behind(start);
         let node = self.node(snapshot);
         let options = self.config.options(&node);
         let planned = self.planned.take().filter(|p| p.options == options && p.node == node);
@@ -116,11 +133,13 @@ impl<B: Backend> Proxy<B> {
                 self.status.findings = self.findings.values().flatten().cloned().chain(conflicts).collect();
                 self.planned = Some(planned);
                 self.status.synced = true;
+                self.status.behind_since = None;
                 self.status.error = None;
                 Ok(())
             }
             Err(failure) => {
                 self.status.synced = false;
+                self.fall_behind(Instant::now());
                 self.status.error = Some(failure.to_string());
                 Err(failure)
             }

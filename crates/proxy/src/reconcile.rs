@@ -7,7 +7,7 @@ use crate::report::report;
 use kube::Client;
 use sealane_model::Snapshot;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -75,7 +75,10 @@ pub async fn run_with<B: Backend>(
     loop {
         if due {
             let snapshot = snapshots.borrow_and_update().clone();
-            let (next, failed) = step(proxy, move |proxy| proxy.sync(&snapshot)).await?;
+            if snapshot.complete {
+                proxy.fall_behind(Instant::now());
+            }
+            let (next, failed) = step(proxy, &snapshots, move |proxy| proxy.sync(&snapshot)).await?;
             proxy = next;
             backoff = failed.then(|| next_backoff(backoff));
         }
@@ -88,7 +91,7 @@ pub async fn run_with<B: Backend>(
             }
             () = tokio::time::sleep(pause) => {
                 if backoff.is_none() {
-                    let (next, failed) = step(proxy, Proxy::check).await?;
+                    let (next, failed) = step(proxy, &snapshots, Proxy::check).await?;
                     proxy = next;
                     backoff = failed.then(|| next_backoff(None));
                 }
@@ -102,19 +105,44 @@ fn next_backoff(last: Option<Duration>) -> Duration {
     last.map_or(BACKOFF.0, |last| (last * 2).min(BACKOFF.1))
 }
 
-/// One blocking step off the runtime's threads; says whether it failed.
+/// One blocking step off the runtime's threads; says whether it failed. A Snapshot that comes meanwhile is told of at once:
+/// a kernel that does not answer is behind, too.
 async fn step<B: Backend>(
     mut proxy: Proxy<B>,
+    snapshots: &watch::Receiver<Arc<Snapshot>>,
     work: impl FnOnce(&mut Proxy<B>) -> Result<(), ApplyFailure> + Send + 'static,
 ) -> Result<(Proxy<B>, bool), Error> {
-    let done = tokio::task::spawn_blocking(move || {
+    tell(&proxy);
+    let told = proxy.config.status.clone();
+    // A copy: the loop has yet to see that one has come.
+    let mut newer = snapshots.clone();
+    let mut working = tokio::task::spawn_blocking(move || {
         let done = work(&mut proxy);
         (proxy, done)
     });
-    let (proxy, done) = done.await?;
+    let (proxy, done) = tokio::select! {
+        done = &mut working => done?,
+        Ok(()) = newer.changed() => {
+            let since = Instant::now();
+            if let Some(told) = told {
+                told.send_modify(|told| {
+                    told.behind_since.get_or_insert(since);
+                });
+            }
+            let (mut proxy, done) = working.await?;
+            proxy.fall_behind(since);
+            (proxy, done)
+        }
+    };
     if let Err(failure) = &done {
         tracing::error!("{failure}");
     }
+    tell(&proxy);
+    Ok((proxy, done.is_err()))
+}
+
+/// Tells whoever watches the status, if it is another than before.
+fn tell<B: Backend>(proxy: &Proxy<B>) {
     if let Some(status) = &proxy.config.status {
         status.send_if_modified(|told| {
             let modified = told != proxy.status();
@@ -122,7 +150,6 @@ async fn step<B: Backend>(
             modified
         });
     }
-    Ok((proxy, done.is_err()))
 }
 
 /// Removes all that the proxy has made in this thread's network namespace.

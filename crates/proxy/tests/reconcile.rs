@@ -7,9 +7,9 @@ use fixture::{service, snapshot};
 use sealane_model::Snapshot;
 use sealane_nft::Bytes;
 use sealane_proxy::apply::FakeKernel;
-use sealane_proxy::{Config, Error, Status, run_with};
+use sealane_proxy::{Config, Error, Proxy, Status, run_with};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -76,6 +76,56 @@ async fn a_refused_change_is_tried_again() {
     running.until(|status| status.error.is_some()).await;
     let status = running.until(|status| status.synced).await;
     assert_eq!((status.error, status.transactions), (None, 1));
+    running.stop().await;
+}
+
+#[test]
+fn the_kernel_is_behind_from_the_first_failure_until_it_has_the_snapshot() {
+    let kernel = FakeKernel::default();
+    let mut proxy = Proxy::new(Config::new("node-1"), kernel.clone());
+    let later = Instant::now() + Duration::from_secs(3600);
+    assert!(proxy.status().behind(later) > Duration::from_secs(3590), "nothing is known of the kernel yet");
+    proxy.sync(&snapshot([web("10.96.0.5")])).unwrap();
+    assert_eq!((proxy.status().behind_since, proxy.status().behind(later)), (None, Duration::ZERO));
+    kernel.with(|state| state.refuse = 2);
+    let changed = Instant::now();
+    proxy.sync(&snapshot([web("10.96.0.6")])).unwrap_err();
+    let first = proxy.status().clone();
+    assert!(first.behind_since.unwrap() >= changed);
+    assert_eq!(first.behind(changed), Duration::ZERO, "never less than nothing");
+    assert_eq!(
+        first.error.as_deref().map(|error| error.starts_with("the kernel refused a change")),
+        Some(true)
+    );
+    proxy.sync(&snapshot([web("10.96.0.7")])).unwrap_err();
+    assert_eq!(proxy.status().behind_since, first.behind_since, "not since the latest try");
+    proxy.sync(&snapshot([web("10.96.0.7")])).unwrap();
+    assert_eq!((proxy.status().behind_since, &proxy.status().error), (None, &None));
+}
+
+#[tokio::test]
+async fn a_kernel_that_does_not_answer_is_behind() {
+    let mut running = Running::start(FakeKernel::default());
+    running.snapshots.send(snapshot([web("10.96.0.5")])).unwrap();
+    running.until(|status| status.synced && status.behind_since.is_none()).await;
+    let kernel = running.kernel.clone();
+    let (holding, held) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    // Until it is released, or the test has failed.
+    let holder = std::thread::spawn(move || {
+        kernel.with(|_| {
+            holding.send(()).unwrap();
+            let _ = released.recv();
+        });
+    });
+    held.recv().unwrap();
+    // Whether it waits in a check of the table or for this to be written.
+    running.snapshots.send(snapshot([web("10.96.0.6")])).unwrap();
+    let status = running.until(|status| status.behind_since.is_some()).await;
+    assert_eq!((status.error, status.transactions), (None, 1));
+    drop(release);
+    holder.join().unwrap();
+    running.until(|status| status.behind_since.is_none() && status.transactions == 2).await;
     running.stop().await;
 }
 
