@@ -1,6 +1,7 @@
 //! What a node's agent must be told. Nothing is assumed: every path and address comes from here.
 
 use std::ffi::OsString;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -45,6 +46,40 @@ pub struct Config {
     pub version: String,
     /// The Kubernetes version that the agent behaves as, `v1.33.0`.
     pub kubernetes_version: String,
+    /// Asked through the tunnel, beside the agent's own Pods.
+    pub components: Components,
+}
+
+/// The other components of the node's process, which the agent does not know: what they say of themselves is handed on as
+/// it is in answers to `GET /sealane/v1/explain`, an object each.
+#[derive(Clone, Default)]
+pub struct Components(Vec<(&'static str, Says)>);
+
+type Says = Arc<dyn Fn() -> serde_json::Value + Send + Sync>;
+
+impl Components {
+    /// Adds a component, whose word is the member `name` of the answer. `says` is called for each request and must not block;
+    /// `pods` is the agent's own member.
+    #[must_use]
+    pub fn with(
+        mut self,
+        name: &'static str,
+        says: impl Fn() -> serde_json::Value + Send + Sync + 'static,
+    ) -> Self {
+        self.0.push((name, Arc::new(says)));
+        self
+    }
+
+    /// What all of them say now.
+    pub(crate) fn say(&self) -> serde_json::Map<String, serde_json::Value> {
+        self.0.iter().map(|(name, says)| ((*name).to_owned(), says())).collect()
+    }
+}
+
+impl fmt::Debug for Components {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
 }
 
 impl Config {

@@ -17,5 +17,5 @@ mod service;
 mod tests;
 mod tunnel;
 
-pub use config::Config;
+pub use config::{Components, Config};
 pub use service::{Error, run, run_with, teardown};

@@ -199,11 +199,16 @@ async fn a_node_answers_for_itself() {
 #[tokio::test]
 async fn the_right_to_proxy_is_asked_for() {
     let c = with_backend().await;
-    let path = format!("{SERVICES}/web:http/proxy/");
-    let (parts, status) = ask(c.connect("jane", "people").await, get(&path)).await;
-    assert_eq!(parts.status, 403);
-    let message = status["message"].as_str().unwrap();
-    assert!(message.contains("cannot get resource \"services/proxy\" in API group \"\""), "{message}");
+    for (path, resource) in [
+        (format!("{SERVICES}/web:http/proxy/"), "services/proxy"),
+        ("/api/v1/nodes/node-1/proxy/sealane/v1/explain".to_owned(), "nodes/proxy"),
+    ] {
+        let (parts, status) = ask(c.connect("jane", "people").await, get(&path)).await;
+        assert_eq!(parts.status, 403);
+        let message = status["message"].as_str().unwrap();
+        let wanted = format!("cannot get resource \"{resource}\" in API group \"\"");
+        assert!(message.contains(&wanted), "{message}");
+    }
 }
 
 #[tokio::test]

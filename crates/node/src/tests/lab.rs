@@ -17,7 +17,7 @@ use super::fake::Fake;
 use crate::agent::context::Context;
 use crate::agent::events::Recorder;
 use crate::agent::{Allocatable, ResolvConf, Tokens};
-use crate::config::Config;
+use crate::config::{Components, Config};
 use crate::runtime::images::{ImageStore, Pulls};
 use crate::tunnel::Directory;
 
@@ -230,6 +230,7 @@ fn config(dir: &Path) -> Config {
         host_resolv_conf: "/dev/null".into(),
         version: "0.1.0".into(),
         kubernetes_version: "v1.33.0".into(),
+        components: Components::default().with("proxy", || json!({"behindSeconds": 7})),
     }
 }
 

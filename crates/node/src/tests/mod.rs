@@ -1,6 +1,7 @@
 //! The agent as a component: the real API server in this process, a fake container runtime, and real network namespaces
 //! of the test's own.
 
+mod explain;
 mod fake;
 mod lab;
 mod pods;

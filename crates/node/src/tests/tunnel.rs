@@ -55,14 +55,17 @@ fn write_log(context: &Context, attempt: u32, text: &str) {
     }
 }
 
-async fn get(sender: &mut SendRequest<Body>, path: &str) -> (u16, http::Response<hyper::body::Incoming>) {
+pub(super) async fn get(
+    sender: &mut SendRequest<Body>,
+    path: &str,
+) -> (u16, http::Response<hyper::body::Incoming>) {
     let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
     let request = http::Request::get(format!("http://node{path}")).body(body).unwrap();
     let response = sender.send_request(request).await.unwrap();
     (response.status().as_u16(), response)
 }
 
-async fn text(response: http::Response<hyper::body::Incoming>) -> String {
+pub(super) async fn text(response: http::Response<hyper::body::Incoming>) -> String {
     String::from_utf8(response.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 

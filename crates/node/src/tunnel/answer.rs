@@ -31,6 +31,11 @@ impl Failure {
         Self { code: 502, reason: "", message: message.into() }
     }
 
+    /// 500.
+    pub(super) fn internal(message: impl Into<String>) -> Self {
+        Self { code: 500, reason: "InternalError", message: message.into() }
+    }
+
     pub(super) fn into_response(self) -> Response<Body> {
         let status = serde_json::json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
@@ -48,6 +53,13 @@ impl Failure {
 pub(super) fn text(content: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(whole(content));
     set_type(&mut response, "text/plain");
+    response
+}
+
+/// 200 with a document.
+pub(super) fn json(content: &serde_json::Value) -> Response<Body> {
+    let mut response = Response::new(whole(content.to_string()));
+    set_type(&mut response, "application/json");
     response
 }
 

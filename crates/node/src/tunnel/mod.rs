@@ -1,15 +1,16 @@
 //! The node's side of the tunnel: the node dials the API server and then serves HTTP/2 on that connection, so that
 //! logs, exec, attach, port-forward and proxied connections reach nodes behind namespaces and NAT.
 //!
-//! The version is the token of the upgrade, `sealane-tunnel/1`. Paths are the kubelet's, and `/connect/SCHEME/ADDRESS:PORT`. What
-//! upgrades a connection elsewhere is a POST here: the API server shakes the client's hand, says in two headers what was agreed,
-//! and copies bytes between the client's connection and the bodies.
+//! The version is the token of the upgrade, `sealane-tunnel/1`. Paths are the kubelet's, `/connect/SCHEME/ADDRESS:PORT` and
+//! `/sealane/v1/explain`. What upgrades a connection elsewhere is a POST here: the API server shakes the client's hand, says in
+//! two headers what was agreed, and copies bytes between the client's connection and the bodies.
 
 mod answer;
 mod connect;
 mod dial;
 mod directory;
 mod exec;
+mod explain;
 mod logs;
 mod portforward;
 mod query;
@@ -106,6 +107,7 @@ async fn route(context: &Arc<Context>, request: Request<Incoming>) -> Response<B
         (&Method::POST, ["connect", scheme @ ("http" | "https"), address]) => {
             connect::serve(scheme, address, request).await
         }
+        (&Method::GET, ["sealane", "v1", "explain"]) => explain::serve(context).await,
         (&Method::GET, ["healthz"]) => Ok(answer::text("ok")),
         _ => Err(Failure::not_found(format!("the node does not serve {} {path}", request.method()))),
     };

@@ -5,11 +5,13 @@ use crate::cli::CommandError;
 use crate::cluster::{Cluster, DOMAIN, Egress, KUBERNETES_VERSION};
 use crate::resolver;
 use sealane_model::Snapshot;
+use sealane_node::Components;
+use serde_json::{Value, json};
 use std::ffi::OsString;
 use std::fs::File;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -35,20 +37,24 @@ async fn serve(
     tokio::select! { () = api_listens(addresses.api) => {}, () = shutdown.cancelled() => return Ok(()) }
     let client = client::for_wire(cluster, node).await?;
     let (sender, snapshots) = watch::channel(Arc::new(Snapshot::default()));
+    let status = watch::Sender::new(sealane_proxy::Status::default());
+    let told = status.subscribe();
+    let components = Components::default().with("proxy", move || proxy_says(&told.borrow(), Instant::now()));
     tokio::try_join!(
         async {
             sealane_edge::run(client.clone(), sender, shutdown.clone()).await;
             Ok(())
         },
         async {
-            let config = proxy_config(cluster, node, own);
+            let config = sealane_proxy::Config { status: Some(status), ..proxy_config(cluster, node, own) };
             Ok(sealane_proxy::run(config, client.clone(), snapshots.clone(), shutdown.clone()).await?)
         },
         async {
             Ok(sealane_dns::run(dns_config(cluster, own, host), snapshots.clone(), shutdown.clone()).await?)
         },
         async {
-            Ok(sealane_node::run(agent_config(cluster, node, own)?, client.clone(), shutdown.clone()).await?)
+            let config = sealane_node::Config { components, ..agent_config(cluster, node, own)? };
+            Ok(sealane_node::run(config, client.clone(), shutdown.clone()).await?)
         },
     )
     .map(|_: ((), (), (), ())| ())
@@ -67,6 +73,16 @@ fn proxy_config(cluster: &Cluster, node: &str, own: IpAddr) -> sealane_proxy::Co
         service_cidrs: vec![(cluster.service_cidr.address.into(), cluster.service_cidr.prefix)],
         ..sealane_proxy::Config::new(node)
     }
+}
+
+/// What the node tells of its proxy: for how many whole seconds the kernel has lacked a change of Services, and why the last
+/// try failed, if it did.
+fn proxy_says(status: &sealane_proxy::Status, now: Instant) -> Value {
+    let mut said = json!({"behindSeconds": status.behind(now).as_secs()});
+    if let Some(error) = &status.error {
+        said["error"] = json!(error);
+    }
+    said
 }
 
 fn dns_config(cluster: &Cluster, own: IpAddr, host: Arc<File>) -> sealane_dns::Config {
@@ -104,5 +120,23 @@ fn agent_config(cluster: &Cluster, node: &str, own: IpAddr) -> Result<sealane_no
         host_resolv_conf: resolver::file_for_pods(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kubernetes_version: KUBERNETES_VERSION.to_owned(),
+        components: Components::default(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sealane_proxy::Status;
+
+    #[test]
+    fn the_proxy_says_how_far_it_is_behind_and_why() {
+        let now = Instant::now();
+        assert_eq!(proxy_says(&Status::default(), now), json!({"behindSeconds": 0}));
+        let since = now.checked_sub(Duration::from_millis(12_900));
+        let behind = Status { behind_since: since, ..Status::default() };
+        assert_eq!(proxy_says(&behind, now), json!({"behindSeconds": 12}));
+        let failed = Status { error: Some("it refused".into()), ..behind };
+        assert_eq!(proxy_says(&failed, now), json!({"behindSeconds": 12, "error": "it refused"}));
+    }
 }

@@ -14,3 +14,4 @@ mod thread;
 mod toolbox;
 mod tutorial;
 mod udp;
+mod word;
