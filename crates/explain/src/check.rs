@@ -4,7 +4,7 @@ use crate::cause::{Cause, Look};
 use crate::causes::CAUSES;
 use crate::finding::Finding;
 use crate::kind::Kind;
-use crate::objects::{Pod, Service};
+use crate::objects::{Meta, Pod, Service};
 use crate::snapshot::Unread;
 use crate::subject::Subject;
 use crate::view::View;
@@ -12,11 +12,13 @@ use crate::view::View;
 /// What every look needs.
 const ALWAYS: &[Kind] = &[Kind::Service, Kind::Pod, Kind::EndpointSlice];
 
-/// All that is wrong in a cluster, the worst first.
-pub fn check(view: &View<'_>) -> Vec<Finding> {
-    let mut findings: Vec<Finding> =
-        view.snapshot.services.iter().flat_map(|of| of_service(view, of)).collect();
-    findings.extend(view.snapshot.pods.iter().flat_map(|of| of_pod(view, of)));
+/// All that is wrong in a namespace and with the cluster as a whole, or everywhere, the worst first.
+pub fn check(view: &View<'_>, namespace: Option<&str>) -> Vec<Finding> {
+    let within = |meta: &Meta| namespace.is_none_or(|namespace| meta.namespace == namespace);
+    let services = view.snapshot.services.iter().filter(|service| within(&service.metadata));
+    let mut findings: Vec<Finding> = services.flat_map(|service| of_service(view, service)).collect();
+    let pods = view.snapshot.pods.iter().filter(|pod| within(&pod.metadata));
+    findings.extend(pods.flat_map(|pod| of_pod(view, pod)));
     findings.extend(of_cluster(view));
     sorted(findings)
 }
@@ -82,11 +84,16 @@ fn possible(view: &View<'_>) -> impl Iterator<Item = &'static Cause> {
 }
 
 fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
+    sort(&mut findings);
+    findings
+}
+
+/// The worst first, each once.
+pub fn sort(findings: &mut Vec<Finding>) {
     findings.sort_by(|a, b| {
         (a.severity, &a.object, a.cause, &a.message).cmp(&(b.severity, &b.object, b.cause, &b.message))
     });
     findings.dedup();
-    findings
 }
 
 /// A kind that may not be read, and the causes that could not be looked for.

@@ -19,7 +19,7 @@ mod words;
 
 pub use cause::{Cause, Look};
 pub use causes::CAUSES;
-pub use check::{Skipped, check, pod, service, skipped};
+pub use check::{Skipped, check, pod, service, skipped, sort};
 pub use finding::{Finding, Object, Severity};
 pub use kind::Kind;
 pub use page::page;

@@ -94,6 +94,24 @@ impl Snapshot {
         }
     }
 
+    /// Takes in another part of the same cluster.
+    pub fn absorb(&mut self, part: Self) {
+        self.services.extend(part.services);
+        self.pods.extend(part.pods);
+        self.slices.extend(part.slices);
+        self.nodes.extend(part.nodes);
+        self.namespaces.extend(part.namespaces);
+        self.workloads.extend(part.workloads);
+        self.events.extend(part.events);
+        self.ingresses.extend(part.ingresses);
+        self.policies.extend(part.policies);
+        self.service_cidrs.extend(part.service_cidrs);
+        self.words.extend(part.words);
+        self.probed.extend(part.probed);
+        self.resolved.extend(part.resolved);
+        self.unread.extend(part.unread);
+    }
+
     /// Forgets what was taken in of a kind: a list that expired half-way is read again.
     pub fn forget(&mut self, kind: Kind) {
         match kind {

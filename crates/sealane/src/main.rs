@@ -10,6 +10,7 @@ mod cluster;
 mod config;
 mod down;
 mod egress;
+mod explain;
 mod hello;
 mod image;
 mod kubeconfig;
@@ -38,7 +39,7 @@ fn main() -> ExitCode {
         return sealane_node::runtime::shim_main(arguments.into_iter().skip(3));
     }
     match cli::Cli::read(arguments).and_then(cli::Cli::run) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             terminal::error(error.as_ref());
             ExitCode::FAILURE

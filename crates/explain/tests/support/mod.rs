@@ -148,5 +148,5 @@ fn merge(object: &mut Value, patch: &Value) {
 /// All findings of a case.
 pub(crate) fn findings(case: &Case) -> Vec<Finding> {
     let snapshot = snapshot(case);
-    check(&View::new(&snapshot))
+    check(&View::new(&snapshot), None)
 }
