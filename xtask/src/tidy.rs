@@ -23,7 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("sealane-apiserver", &["storage"]),
-    ("sealane-controllers", &[]),
+    ("sealane-controllers", &["explain"]),
     ("sealane-proxy", &["model", "nft"]),
     ("sealane-dns", &["model"]),
     ("sealane-node", &["netlink"]),

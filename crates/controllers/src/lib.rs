@@ -15,6 +15,7 @@ mod endpoints;
 mod endpointslice;
 mod error;
 mod event_ttl;
+mod explain;
 mod gc;
 mod mirroring;
 mod namespace;
@@ -98,6 +99,7 @@ fn spawn_simple(tasks: &mut JoinSet<()>, cluster: &Arc<Cluster>, shutdown: &Canc
     tasks.spawn(mirroring::start(cluster, shutdown.clone()));
     tasks.spawn(service_lb::start(cluster, shutdown.clone()));
     tasks.spawn(service_cidr::start(cluster, shutdown.clone()));
+    tasks.spawn(explain::start(cluster, shutdown.clone()));
     tasks.spawn(event_ttl::run(cluster.clone(), shutdown.clone()));
 }
 

@@ -9,6 +9,7 @@ use kube::Client;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::request::Request;
 use serde_json::{Value, json};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -47,18 +48,18 @@ pub(crate) struct Note {
     /// A `Warning` rather than `Normal`.
     pub(crate) warning: bool,
     /// Machine-readable: `ScalingReplicaSet`.
-    pub(crate) reason: &'static str,
+    pub(crate) reason: Cow<'static, str>,
     /// For people.
     pub(crate) message: String,
 }
 
 impl Note {
-    pub(crate) fn normal(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { warning: false, reason, message: message.into() }
+    pub(crate) fn normal(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { warning: false, reason: reason.into(), message: message.into() }
     }
 
-    pub(crate) fn warning(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { warning: true, reason, message: message.into() }
+    pub(crate) fn warning(reason: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
+        Self { warning: true, reason: reason.into(), message: message.into() }
     }
 }
 

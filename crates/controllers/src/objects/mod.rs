@@ -10,7 +10,7 @@ mod kind;
 mod tests;
 mod watch;
 
-pub(crate) use cache::Cache;
+pub(crate) use cache::{Cache, Change};
 pub(crate) use key::Key;
 pub(crate) use kind::{Object, Objects, Write};
 pub(crate) use watch::{Sink, Source, follow};
