@@ -5,7 +5,7 @@ use super::accept::Wants;
 use super::answer::Response;
 use super::dispatch::schema_of;
 use super::options::{validation, writer};
-use super::write::{check_name, check_shape, part_of};
+use super::write::{check_shape, part_of};
 use crate::ApiServer;
 use crate::codec::{self, FieldValidation};
 use crate::kinds::Subresource;
@@ -85,11 +85,8 @@ impl ApiServer {
         let result = self.registry.update(at, part_of(below), &change, Tracking::Applied, dry_run).await;
         let (code, object) = match result {
             Err(e) if e.code == 404 && below.is_none() => {
-                self.may_create(request, at)?;
-                let object = managed::apply(&apply, &json!({}), &tidy)?;
-                check_name(at, &object)?;
-                self.admit(request, at, &object, None)?;
-                (201, self.registry.create(at, object, Tracking::Applied, dry_run).await?)
+                let object = || managed::apply(&apply, &json!({}), &tidy);
+                (201, self.create_missing(request, at, object, Tracking::Applied, dry_run).await?)
             }
             result => (200, result?),
         };

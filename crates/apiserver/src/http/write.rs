@@ -40,7 +40,7 @@ pub(super) fn check_shape(object: &Value) -> Result<(), ApiError> {
 }
 
 /// The object is the one that the URL names.
-pub(super) fn check_name(at: &Location<'_>, object: &Value) -> Result<(), ApiError> {
+fn check_name(at: &Location<'_>, object: &Value) -> Result<(), ApiError> {
     let name = object::meta(object, "name");
     if name == at.name {
         return Ok(());
@@ -79,6 +79,23 @@ impl ApiServer {
         let writer = writer(request, at, None, false)?;
         let created = self.registry.create(at, object, Tracking::Update(&writer), dry_run).await?;
         Self::answer_object(request, at, 201, created, warnings)
+    }
+
+    /// Creates the object that the URL names, for a request that would change it and found none. Before `object` is made, the
+    /// user must be one who may create it.
+    pub(super) async fn create_missing(
+        &self,
+        request: &Request,
+        at: &Location<'_>,
+        object: impl FnOnce() -> Result<Value, ApiError>,
+        tracking: Tracking<'_>,
+        dry_run: bool,
+    ) -> Result<Value, ApiError> {
+        self.may_create(request, at)?;
+        let object = object()?;
+        check_name(at, &object)?;
+        self.admit(request, at, &object, None)?;
+        self.registry.create(at, object, tracking, dry_run).await
     }
 
     /// Nobody grants what they do not have, and a node makes no other.
@@ -123,10 +140,7 @@ impl ApiServer {
         let result = self.registry.update(at, part_of(below), &change, tracking, dry_run).await;
         let (code, object) = match result {
             Err(e) if e.code == 404 && below.is_none() && at.kind.put_creates => {
-                self.may_create(request, at)?;
-                check_name(at, &body)?;
-                self.admit(request, at, &body, None)?;
-                (201, self.registry.create(at, body, tracking, dry_run).await?)
+                (201, self.create_missing(request, at, || Ok(body), tracking, dry_run).await?)
             }
             result => (200, result?),
         };
