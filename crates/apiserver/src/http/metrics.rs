@@ -31,15 +31,14 @@ pub(super) struct Series {
 }
 
 impl Series {
-    /// The series of a request.
-    pub(super) fn of(method: &Method, path: &str, query: &Query, content_type: &str) -> Self {
-        let info = Info::parse(path).unwrap_or_default();
+    /// The series of a request; `info` names nothing if its path means nothing.
+    pub(super) fn of(method: &Method, info: &Info, query: &Query, content_type: &str) -> Self {
         let Some(kind) = kinds::find(&info.group, &info.version, &info.plural) else {
-            return Self { verb: verb(method, &info, query, content_type), ..Self::default() };
+            return Self { verb: verb(method, info, query, content_type), ..Self::default() };
         };
         let below = kind.subresources.iter().find(|s| s.name() == info.subresource);
         Self {
-            verb: verb(method, &info, query, content_type),
+            verb: verb(method, info, query, content_type),
             group: kind.group,
             version: kind.versions.iter().find(|v| **v == info.version).copied().unwrap_or_default(),
             resource: kind.plural,
@@ -179,7 +178,8 @@ mod tests {
     fn series(method: &str, uri: &str) -> [&'static str; 5] {
         let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let s = Series::of(&method, path, &Query::parse(query), "application/apply-patch+yaml");
+        let info = Info::parse(path).unwrap_or_default();
+        let s = Series::of(&method, &info, &Query::parse(query), "application/apply-patch+yaml");
         [s.verb, s.group, s.resource, s.subresource, s.scope]
     }
 

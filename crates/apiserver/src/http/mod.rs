@@ -41,6 +41,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::upgrade::OnUpgrade;
+use path::Info;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
@@ -103,8 +104,11 @@ impl ApiServer {
     {
         let wants = accept::Wants::of(request.headers());
         let what = format!("{} {}", request.method(), request.uri().path());
-        let (series, start) = (series(&request), Instant::now());
-        let response = match AssertUnwindSafe(self.clone().answer(request, peer)).catch_unwind().await {
+        let info = Info::parse(request.uri().path());
+        let query = Query::parse(request.uri().query().unwrap_or_default());
+        let (series, start) = (series(&request, &info, &query), Instant::now());
+        let answer = self.clone().answer(request, info, query, peer);
+        let response = match AssertUnwindSafe(answer).catch_unwind().await {
             Ok(Ok(response)) => response,
             Ok(Err(error)) => answer::error(&error),
             Err(_) => {
@@ -116,7 +120,14 @@ impl ApiServer {
         response
     }
 
-    async fn answer<B>(self: Arc<Self>, request: http::Request<B>, peer: Peer) -> Result<Response, ApiError>
+    /// `info` is an error for a path that means nothing. Who may not ask does not learn of it.
+    async fn answer<B>(
+        self: Arc<Self>,
+        request: http::Request<B>,
+        info: Result<Info, ApiError>,
+        query: Query,
+        peer: Peer,
+    ) -> Result<Response, ApiError>
     where
         B: http_body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<answer::BoxError>,
@@ -132,7 +143,7 @@ impl ApiServer {
         let mut request = Request {
             method: parts.method,
             path: parts.uri.path().to_owned(),
-            query: Query::parse(parts.uri.query().unwrap_or_default()),
+            query,
             raw_query: parts.uri.query().unwrap_or_default().to_owned(),
             headers: parts.headers,
             body: Bytes::new(),
@@ -140,7 +151,7 @@ impl ApiServer {
             user,
             nearby,
         };
-        let info = path::Info::parse(&request.path)?;
+        let info = info?;
         // held until the head of the answer is there: a watch goes on without it
         let _permit = match peer {
             Peer::InProcess(_) => None,
@@ -161,10 +172,9 @@ impl ApiServer {
     }
 }
 
-fn series<B>(request: &http::Request<B>) -> metrics::Series {
+fn series<B>(request: &http::Request<B>, info: &Result<Info, ApiError>, query: &Query) -> metrics::Series {
     let content_type = request.headers().get(CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    let query = Query::parse(request.uri().query().unwrap_or_default());
-    metrics::Series::of(request.method(), request.uri().path(), &query, content_type)
+    metrics::Series::of(request.method(), info.as_ref().unwrap_or(&Info::default()), query, content_type)
 }
 
 fn too_many() -> ApiError {
