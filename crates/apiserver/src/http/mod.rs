@@ -69,7 +69,7 @@ pub(crate) struct Request {
     pub(crate) path: String,
     pub(crate) query: Query,
     /// The query as it came, for proxies.
-    pub(crate) raw_query: String,
+    raw_query: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     pub(crate) upgrade: Option<OnUpgrade>,
@@ -86,6 +86,11 @@ impl Request {
     /// A header as text; empty if absent or no text.
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or_default()
+    }
+
+    /// The query as it came, with its question mark; empty if there is none.
+    pub(crate) fn query_part(&self) -> String {
+        if self.raw_query.is_empty() { String::new() } else { format!("?{}", self.raw_query) }
     }
 
     /// The body's media type; JSON if none is said.

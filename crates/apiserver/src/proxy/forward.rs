@@ -62,10 +62,9 @@ fn request_for(
     headers: HeaderMap,
 ) -> Result<http::Request<Body>, ApiError> {
     let slash = if rest.is_empty() { "/" } else { "" };
-    let query = if request.raw_query.is_empty() { String::new() } else { format!("?{}", request.raw_query) };
     let mut made = http::Request::builder()
         .method(request.method.clone())
-        .uri(format!("{rest}{slash}{query}"))
+        .uri(format!("{rest}{slash}{}", request.query_part()))
         .body(body)
         .map_err(|e| ApiError::bad_request(format!("cannot proxy this request: {e}")))?;
     *made.headers_mut() = headers;
@@ -162,8 +161,8 @@ pub(super) async fn to_node(
         let why = "the server does not allow this method on the requested resource";
         return Err(ApiError::new(405, "MethodNotAllowed", why));
     }
-    let query = if request.raw_query.is_empty() { String::new() } else { format!("?{}", request.raw_query) };
-    let mut to_node = node_request(request.method.as_str(), &format!("{rest}{query}"), answer::full(""));
+    let target = format!("{rest}{}", request.query_part());
+    let mut to_node = node_request(request.method.as_str(), &target, answer::full(""));
     headers::clean_request(&mut request.headers);
     request.headers.remove(header::HOST);
     request.headers.remove(header::CONTENT_LENGTH);

@@ -51,8 +51,7 @@ pub(crate) async fn serve(
 /// Relative links on the page lead somewhere only if its own address ends in a slash.
 fn with_slash(request: &Request) -> Response {
     let mut response = answer::bytes(301, "text/plain", "");
-    let query = if request.raw_query.is_empty() { String::new() } else { format!("?{}", request.raw_query) };
-    if let Ok(location) = HeaderValue::from_str(&format!("{}/{query}", request.path)) {
+    if let Ok(location) = HeaderValue::from_str(&format!("{}/{}", request.path, request.query_part())) {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
