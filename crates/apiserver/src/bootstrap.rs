@@ -3,7 +3,7 @@
 
 use crate::ApiServer;
 use crate::auth::{self, Reconciled};
-use crate::kinds::{self, Kind};
+use crate::kinds::{self, Kind, RBAC};
 use crate::managed::Writer;
 use crate::registry::{DeleteOptions, Location, Tracking};
 use crate::status::ApiError;
@@ -31,7 +31,7 @@ impl ApiServer {
         for object in crate::auth::bootstrap_policy() {
             let kind = object["kind"].as_str().unwrap_or_default().to_owned();
             let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
-            self.ensure(auth::RBAC, &kind, &namespace, object).await?;
+            self.ensure(RBAC, &kind, &namespace, object).await?;
         }
         self.ensure("", "Service", "default", self.kubernetes_service()).await
     }
@@ -43,7 +43,7 @@ impl ApiServer {
         let at = Location { kind, version: kind.stored_version(), namespace, name: &name };
         let writer = Writer { manager: MANAGER.to_owned(), subresource: "", kind, version: at.version };
         if self.registry.entry(&at).is_ok() {
-            let keep = group != auth::RBAC || self.reconcile(&at, &object, &writer).await?;
+            let keep = group != RBAC || self.reconcile(&at, &object, &writer).await?;
             if keep {
                 return Ok(());
             }

@@ -251,7 +251,8 @@ const fn review(
     Kind { stored: false, namespaced: false, ..kind(group, name, plural, singular) }
 }
 
-const RBAC: &str = "rbac.authorization.k8s.io";
+/// The group of roles and their bindings.
+pub(crate) const RBAC: &str = "rbac.authorization.k8s.io";
 const NETWORKING: &str = "networking.k8s.io";
 const AUTHENTICATION: &str = "authentication.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";

@@ -13,7 +13,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::mpsc::error::TryRecvError;
 
-pub(crate) const GROUP: &str = "rbac.authorization.k8s.io";
 const PREFIX: &str = "/registry/rbac.authorization.k8s.io/";
 
 /// Decides what users may do.

@@ -1,7 +1,7 @@
 //! The roles and bindings that a cluster starts with (`plugin/pkg/auth/authorizer/rbac/bootstrappolicy`), as far as
 //! the served kinds go.
 
-use super::authorizer::GROUP;
+use crate::kinds::RBAC;
 use serde_json::{Value, json};
 
 const READ: &[&str] = &["get", "list", "watch"];
@@ -54,7 +54,7 @@ fn object(kind: &str, namespace: &str, name: &str) -> Value {
     if !namespace.is_empty() {
         metadata["namespace"] = json!(namespace);
     }
-    json!({"apiVersion": format!("{GROUP}/v1"), "kind": kind, "metadata": metadata})
+    json!({"apiVersion": format!("{RBAC}/v1"), "kind": kind, "metadata": metadata})
 }
 
 fn cluster_role(name: &str, rules: Vec<Value>) -> Value {
@@ -72,8 +72,8 @@ fn aggregated(name: &str, rules: Vec<Value>) -> Value {
 }
 
 fn bound_to_groups(mut binding: Value, role_kind: &str, role: &str, groups: &[&str]) -> Value {
-    binding["roleRef"] = json!({"apiGroup": GROUP, "kind": role_kind, "name": role});
-    let subject = |group: &&str| json!({"apiGroup": GROUP, "kind": "Group", "name": group});
+    binding["roleRef"] = json!({"apiGroup": RBAC, "kind": role_kind, "name": role});
+    let subject = |group: &&str| json!({"apiGroup": RBAC, "kind": "Group", "name": group});
     binding["subjects"] = groups.iter().map(subject).collect();
     binding
 }
@@ -109,8 +109,8 @@ fn edit_rules() -> Vec<Value> {
 
 fn user_facing() -> Vec<Value> {
     let mut admin = edit_rules();
-    admin.push(rule(&[GROUP], &["roles", "rolebindings"], READ));
-    admin.push(rule(&[GROUP], &["roles", "rolebindings"], WRITE));
+    admin.push(rule(&[RBAC], &["roles", "rolebindings"], READ));
+    admin.push(rule(&[RBAC], &["roles", "rolebindings"], WRITE));
     admin.push(rule(&["authorization.k8s.io"], &["localsubjectaccessreviews"], &["create"]));
     let everything = vec![rule(&["*"], &["*"], &["*"]), json!({"nonResourceURLs": ["*"], "verbs": ["*"]})];
     vec![
@@ -203,12 +203,12 @@ mod tests {
         let store = Arc::new(MemoryStore::new());
         for mut object in bootstrap_policy() {
             let kind = object["kind"].as_str().unwrap().to_owned();
-            let strategy = for_kind(GROUP, &kind);
+            let strategy = for_kind(RBAC, &kind);
             strategy.default(&mut object);
             assert_eq!(strategy.validate(&object), [], "{object}");
             let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
             let plural = format!("{}s", kind.to_lowercase());
-            let key = object_key(GROUP, &plural, namespace, object["metadata"]["name"].as_str().unwrap());
+            let key = object_key(RBAC, &plural, namespace, object["metadata"]["name"].as_str().unwrap());
             assert!(store.get(&key).is_none(), "{key} is there twice");
             store.txn(vec![], vec![Op::Put(key, object.to_string().into())]).await.unwrap();
         }

@@ -1,8 +1,9 @@
 //! Nobody grants what they do not have (`pkg/registry/rbac/{role,rolebinding}/policybased`).
 
-use super::authorizer::{Authorizer, GROUP};
+use super::authorizer::Authorizer;
 use super::rule::Rule;
 use super::{Attributes, User};
+use crate::kinds::RBAC;
 use crate::registry::object::meta;
 use crate::status::ApiError;
 use crate::strategy::access::{at, text};
@@ -60,15 +61,14 @@ impl Authorizer {
         if self.may(user, "bind", roles, namespace, name) {
             return Ok(());
         }
-        let rules =
-            self.role_rules(role, namespace).ok_or_else(|| ApiError::not_found(GROUP, roles, name))?;
+        let rules = self.role_rules(role, namespace).ok_or_else(|| ApiError::not_found(RBAC, roles, name))?;
         self.check_covered(user, plural, namespace, meta(new, "name"), &rules)
     }
 
     fn may(&self, user: &User, verb: &str, resource: &str, namespace: &str, name: &str) -> bool {
         let asked = Attributes {
             verb: verb.into(),
-            group: GROUP.into(),
+            group: RBAC.into(),
             resource: resource.into(),
             namespace: namespace.into(),
             name: name.into(),
@@ -99,6 +99,6 @@ impl Authorizer {
             groups.join(" "),
             missing.join("\n")
         );
-        Err(ApiError::forbidden(GROUP, plural, name, &why))
+        Err(ApiError::forbidden(RBAC, plural, name, &why))
     }
 }

@@ -25,7 +25,6 @@ mod token;
 mod user;
 
 pub use authorizer::Authorizer;
-pub(crate) use authorizer::GROUP as RBAC;
 pub use bootstrap::bootstrap_policy;
 pub(crate) use reconcile::{Reconciled, reconcile};
 pub use review::{

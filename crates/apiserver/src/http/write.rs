@@ -9,7 +9,7 @@ use super::options::{validation, writer};
 use crate::ApiServer;
 use crate::auth;
 use crate::codec::{self, FieldValidation};
-use crate::kinds::{Kind, Subresource};
+use crate::kinds::{Kind, RBAC, Subresource};
 use crate::registry::{
     DeleteOptions, Deleted, Location, Registry, Tracking, apply_scale, bind, object, scale_of,
 };
@@ -112,7 +112,7 @@ impl ApiServer {
             auth::node::check_create(&request.user, group, plural, name)
                 .map_err(|why| ApiError::forbidden(group, plural, name, &why))?;
         }
-        if group != "rbac.authorization.k8s.io" || request.user.is_master() {
+        if group != RBAC || request.user.is_master() {
             return Ok(());
         }
         self.authorizer.check_escalation(&request.user, at.kind.kind, at.kind.plural, at.namespace, new, old)

@@ -2,10 +2,9 @@
 
 use super::access::{at, default, drop_nulls, has, items, list, set, strings, text};
 use super::{Part, Strategy, format};
+use crate::kinds::RBAC;
 use crate::status::FieldError;
 use serde_json::{Value, json};
-
-const GROUP: &str = "rbac.authorization.k8s.io";
 
 /// The strategy of Roles.
 pub(super) struct Role;
@@ -90,11 +89,11 @@ impl Strategy for Binding {
     fn default(&self, object: &mut Value) {
         drop_nulls(object);
         if let Some(role) = object.get_mut("roleRef") {
-            default(role, "apiGroup", GROUP);
+            default(role, "apiGroup", RBAC);
         }
         for subject in items(object, "subjects") {
             if matches!(text(subject, "kind"), "User" | "Group") {
-                default(subject, "apiGroup", GROUP);
+                default(subject, "apiGroup", RBAC);
             }
         }
     }
@@ -104,8 +103,8 @@ impl Strategy for Binding {
         let namespaced = has(at(object, &["metadata"]), "namespace");
         let kinds: &[&str] = if namespaced { &["ClusterRole", "Role"] } else { &["ClusterRole"] };
         let mut wrong = Vec::new();
-        if text(role, "apiGroup") != GROUP {
-            wrong.push(format::not_supported("roleRef.apiGroup", text(role, "apiGroup"), &[GROUP]));
+        if text(role, "apiGroup") != RBAC {
+            wrong.push(format::not_supported("roleRef.apiGroup", text(role, "apiGroup"), &[RBAC]));
         }
         wrong.extend(format::one_of("roleRef.kind", text(role, "kind"), kinds));
         if text(role, "name").is_empty() {
@@ -144,8 +143,8 @@ fn subject(field: &str, subject: &Value) -> Vec<FieldError> {
                 wrong.push(FieldError::required(format!("{field}.namespace"), ""));
             }
         }
-        "User" | "Group" if group != GROUP => {
-            wrong.push(format::not_supported(&format!("{field}.apiGroup"), group, &[GROUP]));
+        "User" | "Group" if group != RBAC => {
+            wrong.push(format::not_supported(&format!("{field}.apiGroup"), group, &[RBAC]));
         }
         "User" | "Group" => {}
         kind => {

@@ -23,6 +23,7 @@ pub(crate) mod access;
 pub(crate) mod format;
 pub(crate) mod service;
 
+use crate::kinds::RBAC;
 use crate::status::{ApiError, FieldError};
 use sealane_storage::{Condition, Op, Store};
 use serde_json::Value;
@@ -124,9 +125,9 @@ pub fn for_kind(group: &str, kind: &str) -> &'static dyn Strategy {
         ("coordination.k8s.io", "Lease") => &lease::Lease,
         ("networking.k8s.io", "ServiceCIDR") => &address::ServiceCidr,
         ("networking.k8s.io", "IPAddress") => &address::IpAddress,
-        ("rbac.authorization.k8s.io", "Role") => &access_control::Role,
-        ("rbac.authorization.k8s.io", "ClusterRole") => &access_control::ClusterRole,
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => &access_control::Binding,
+        (RBAC, "Role") => &access_control::Role,
+        (RBAC, "ClusterRole") => &access_control::ClusterRole,
+        (RBAC, "RoleBinding" | "ClusterRoleBinding") => &access_control::Binding,
         _ => &Plain,
     }
 }

@@ -9,6 +9,7 @@ mod pod;
 mod rbac;
 mod service;
 
+use crate::kinds::RBAC;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::str::FromStr;
@@ -120,7 +121,7 @@ fn printer(group: &str, kind: &str) -> Printer {
         ("discovery.k8s.io", "EndpointSlice") => service::ENDPOINT_SLICE,
         ("networking.k8s.io", "ServiceCIDR") => service::SERVICE_CIDR,
         ("networking.k8s.io", "IPAddress") => service::IP_ADDRESS,
-        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => rbac::BINDING,
+        (RBAC, "RoleBinding" | "ClusterRoleBinding") => rbac::BINDING,
         _ => Printer {
             columns: &[NAME, ("Created At", "date", "", 0)],
             cells: |object, _| vec![json!(name(object)), object["metadata"]["creationTimestamp"].clone()],

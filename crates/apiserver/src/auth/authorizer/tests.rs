@@ -1,12 +1,13 @@
 //! Roles and bindings, and what they grant.
 
 use super::*;
+use crate::kinds::RBAC;
 use crate::registry::key::object_key;
 use sealane_storage::{MemoryStore, Op};
 use serde_json::json;
 
 async fn put(store: &MemoryStore, plural: &str, namespace: &str, object: Value) {
-    let key = object_key(GROUP, plural, namespace, object["metadata"]["name"].as_str().unwrap());
+    let key = object_key(RBAC, plural, namespace, object["metadata"]["name"].as_str().unwrap());
     store.txn(vec![], vec![Op::Put(key, object.to_string().into())]).await.unwrap();
 }
 
@@ -50,7 +51,7 @@ async fn follows_the_store() {
     put(&store, "roles", "default", reader("default", "pods")).await;
     assert!(authorizer.authorize(&user, &asked).is_err());
     assert!(authorizer.authorize(&user, &ask("get", "pods", "default")).is_ok());
-    let key = object_key(GROUP, "rolebindings", "default", "b");
+    let key = object_key(RBAC, "rolebindings", "default", "b");
     store.txn(vec![], vec![Op::Delete(key)]).await.unwrap();
     assert!(authorizer.authorize(&user, &ask("get", "pods", "default")).is_err());
 }
