@@ -6,9 +6,8 @@ use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::objects::Key;
 use crate::queue::{Next, Queue};
-use crate::slices::{self, MANAGED_BY, SERVICE_NAME};
+use crate::slices;
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -24,8 +23,8 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
     cluster.services.on_change(move |change| adder.add(change.key.clone()));
     let adder = queue.clone();
     cluster.endpoint_slices.on_change(move |change| {
-        for slice in change.sides().filter(|slice| is_ours(slice)) {
-            adder.add(service_of(slice));
+        for slice in change.sides().filter(|slice| slices::is_managed_by(slice, CONTROLLER)) {
+            adder.add(slices::service_of(slice));
         }
     });
     watch_pods(cluster, &queue);
@@ -65,20 +64,6 @@ pub(crate) fn watch_pods(cluster: &Arc<Cluster>, queue: &Arc<Queue<Key>>) {
     });
 }
 
-fn is_ours(slice: &EndpointSlice) -> bool {
-    slice
-        .metadata
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get(MANAGED_BY))
-        .is_some_and(|by| by == CONTROLLER)
-}
-
-fn service_of(slice: &EndpointSlice) -> Key {
-    let name = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
-    Key::new(slice.metadata.namespace.as_deref().unwrap_or_default(), name.map_or("", String::as_str))
-}
-
 async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
     // The slices of a Service that is gone go by their owner reference.
     let Some(service) = cluster.services.get(&key) else { return Ok(Next::Wait) };
@@ -90,10 +75,7 @@ async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
     if slices::selecting_spec(&service).is_none() && !external {
         return Ok(Next::Wait);
     }
-    let mut existing = cluster.endpoint_slices.in_namespace(&key.namespace);
-    existing.retain(|slice| {
-        is_ours(slice) && service_of(slice) == key && slice.metadata.deletion_timestamp.is_none()
-    });
+    let existing = slices::existing(cluster, &key, CONTROLLER);
     let pods = slices::selected(cluster.pods.in_namespace(&key.namespace), &service);
     let node = |name: &str| cluster.nodes.get(&Key::new("", name));
     let changes = plan::plan(&service, &pods, node, &existing);

@@ -6,9 +6,8 @@ use crate::cluster::Cluster;
 use crate::error::Error;
 use crate::objects::Key;
 use crate::queue::{Next, Queue};
-use crate::slices::{self, MANAGED_BY, SERVICE_NAME};
+use crate::slices;
 use k8s_openapi::api::core::v1::{Endpoints, Service};
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
@@ -26,9 +25,8 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
     cluster.services.on_change(move |change| adder.add(change.key.clone()));
     let adder = queue.clone();
     cluster.endpoint_slices.on_change(move |change| {
-        for slice in change.sides().filter(|slice| is_ours(slice)) {
-            let name = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
-            adder.add(Key::new(&change.key.namespace, name.map_or("", String::as_str)));
+        for slice in change.sides().filter(|slice| slices::is_managed_by(slice, CONTROLLER)) {
+            adder.add(slices::service_of(slice));
         }
     });
     let cluster = cluster.clone();
@@ -38,21 +36,8 @@ pub(crate) fn start(cluster: &Arc<Cluster>, shutdown: CancellationToken) -> impl
     }
 }
 
-fn is_ours(slice: &EndpointSlice) -> bool {
-    slice
-        .metadata
-        .labels
-        .as_ref()
-        .and_then(|labels| labels.get(MANAGED_BY))
-        .is_some_and(|by| by == CONTROLLER)
-}
-
 async fn reconcile(cluster: &Cluster, key: Key) -> Result<Next, Error> {
-    let mut existing = cluster.endpoint_slices.in_namespace(&key.namespace);
-    existing.retain(|slice| {
-        let name = slice.metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME));
-        is_ours(slice) && name == Some(&key.name) && slice.metadata.deletion_timestamp.is_none()
-    });
+    let existing = slices::existing(cluster, &key, CONTROLLER);
     let (service, endpoints) = (cluster.services.get(&key), cluster.endpoints.get(&key));
     let mirrored = endpoints.filter(|endpoints| is_mirrored(service.as_deref(), endpoints));
     if mirrored.is_none() && existing.is_empty() {

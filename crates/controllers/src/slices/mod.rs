@@ -7,9 +7,12 @@ mod tests;
 
 pub(crate) use diff::{Changes, Family, Group, MANAGED_BY, SERVICE_NAME, SliceOwner, apply, plan_slices};
 
+use crate::cluster::Cluster;
+use crate::objects::Key;
 use crate::owner;
 use crate::pod;
 use k8s_openapi::api::core::v1::{Node, Pod, Service, ServicePort, ServiceSpec};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use k8s_openapi::jiff::Timestamp;
 use std::sync::Arc;
@@ -18,6 +21,31 @@ use std::sync::Arc;
 pub(crate) const TRIGGER_TIME: &str = "endpoints.kubernetes.io/last-change-trigger-time";
 /// Label of what belongs to a Service without a ClusterIP.
 pub(crate) const HEADLESS: &str = "service.kubernetes.io/headless";
+
+/// True if this controller keeps the slice.
+pub(crate) fn is_managed_by(slice: &EndpointSlice, controller: &str) -> bool {
+    label(slice, MANAGED_BY).is_some_and(|by| by == controller)
+}
+
+/// The Service that a slice belongs to; its name is empty if the slice names none.
+pub(crate) fn service_of(slice: &EndpointSlice) -> Key {
+    Key::new(owner::namespace(&slice.metadata), label(slice, SERVICE_NAME).unwrap_or_default())
+}
+
+fn label<'a>(slice: &'a EndpointSlice, name: &str) -> Option<&'a str> {
+    slice.metadata.labels.as_ref()?.get(name).map(String::as_str)
+}
+
+/// The slices of a Service that a controller keeps and that are not going.
+pub(crate) fn existing(cluster: &Cluster, service: &Key, controller: &str) -> Vec<Arc<EndpointSlice>> {
+    let mut slices = cluster.endpoint_slices.in_namespace(&service.namespace);
+    slices.retain(|slice| {
+        is_managed_by(slice, controller)
+            && label(slice, SERVICE_NAME) == Some(&service.name)
+            && slice.metadata.deletion_timestamp.is_none()
+    });
+    slices
+}
 
 /// The spec of a Service that gets its endpoints from Pods.
 pub(crate) fn selecting_spec(service: &Service) -> Option<&ServiceSpec> {
@@ -97,12 +125,12 @@ pub(crate) fn trigger_time(service: &Service, pods: &[Arc<Pod>]) -> Option<Times
 }
 
 /// The Services of its namespace that select a Pod.
-pub(crate) fn selecting(services: &[Arc<Service>], pod: &Pod) -> Vec<crate::objects::Key> {
+pub(crate) fn selecting(services: &[Arc<Service>], pod: &Pod) -> Vec<Key> {
     let selects = |service: &&Arc<Service>| {
         let selector = selecting_spec(service).and_then(|spec| spec.selector.as_ref());
         selector.is_some_and(|s| crate::selector::equality_matches(s, pod.metadata.labels.as_ref()))
     };
-    services.iter().filter(selects).map(|service| crate::objects::Key::of(&service.metadata)).collect()
+    services.iter().filter(selects).map(|service| Key::of(&service.metadata)).collect()
 }
 
 /// The Pods that a Service selects.
