@@ -9,12 +9,16 @@
     reason = "a program for people; it ends where it cannot go on"
 )]
 
+#[path = "../tests/api/authority.rs"]
+mod authority;
+
+use authority::Authority;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rcgen::KeyPair;
+use rustls::pki_types::ServerName;
 use sealane_apiserver::{ApiServer, Config};
 use sealane_storage::{Condition, EmbeddedStore, Op, Store};
 use std::net::SocketAddr;
@@ -122,27 +126,7 @@ async fn connect(address: SocketAddr, tls: &tokio_rustls::TlsConnector) -> SendR
 
 /// A bootstrapped server, and an administrator's way to it.
 async fn serve(store: Arc<dyn Store>) -> (SocketAddr, tokio_rustls::TlsConnector) {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = params.self_signed(&key).unwrap();
-    let issuer = Issuer::new(params, key);
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(ca.der().clone()).unwrap();
-    let roots = Arc::new(roots);
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier =
-        rustls::server::WebPkiClientVerifier::builder_with_provider(roots.clone(), provider.clone());
-    let (certificate, key) = issue(&issuer, "kube-apiserver", "sealane");
-    let builder =
-        rustls::ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-    let builder = builder.unwrap().with_client_cert_verifier(verifier.build().unwrap());
-    let tls = Arc::new(builder.with_single_cert(vec![certificate], key).unwrap());
-    let (certificate, key) = issue(&issuer, "admin", "system:masters");
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.unwrap().with_root_certificates(roots);
-    let client = builder.with_client_auth_cert(vec![certificate], key).unwrap();
-
+    let authority = Authority::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let config = Config {
@@ -152,26 +136,11 @@ async fn serve(store: Arc<dyn Store>) -> (SocketAddr, tokio_rustls::TlsConnector
         cluster_domain: "cluster.local".into(),
         issuer: "https://kubernetes.default.svc.cluster.local".into(),
         token_key_pkcs8: KeyPair::generate().unwrap().serialize_der(),
-        ca_pem: ca.pem(),
+        ca_pem: authority.certificate.pem(),
         kubernetes_version: "v1.33.0".into(),
     };
     let api = ApiServer::new(config, store);
     api.bootstrap().await.unwrap();
-    tokio::spawn(api.serve(listener, tls, CancellationToken::new()));
-    (address, Arc::new(client).into())
-}
-
-fn issue(
-    issuer: &Issuer<'static, KeyPair>,
-    name: &str,
-    group: &str,
-) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.distinguished_name.push(DnType::OrganizationName, group);
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, issuer).unwrap().der().clone();
-    (certificate, PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
+    tokio::spawn(api.serve(listener, Arc::new(authority.server()), CancellationToken::new()));
+    (address, Arc::new(authority.client("admin", "system:masters")).into())
 }

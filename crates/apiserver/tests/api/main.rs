@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod apply;
+mod authority;
 mod delete;
 mod discovery;
 mod kinds;

@@ -1,13 +1,13 @@
 //! Over a socket: certificates, anonymous requests, a node's tunnel, logs and exec through it.
 
+use crate::authority::Authority;
 use crate::server::{config, server};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -20,70 +20,27 @@ pub(crate) type Tls = tokio_rustls::client::TlsStream<TcpStream>;
 
 /// A CA, and a server that trusts it.
 pub(crate) struct Cluster {
-    ca: CertificateDer<'static>,
-    issuer: Issuer<'static, KeyPair>,
+    authority: Authority,
     address: SocketAddr,
     pub(crate) admin: kube::Client,
     shutdown: CancellationToken,
 }
 
-fn issue(
-    issuer: &Issuer<'static, KeyPair>,
-    name: &str,
-    group: &str,
-) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
-    let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
-    params.distinguished_name.push(DnType::CommonName, name);
-    params.distinguished_name.push(DnType::OrganizationName, group);
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, issuer).unwrap().der().clone();
-    (certificate, PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der())))
-}
-
 pub(crate) async fn cluster() -> Cluster {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(Vec::new()).unwrap();
-    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = params.self_signed(&key).unwrap().der().clone();
-    let issuer = Issuer::new(params, key);
-    let (certificate, key) = issue(&issuer, "kube-apiserver", "sealane");
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(ca.clone()).unwrap();
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier =
-        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
-    let tls = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_client_cert_verifier(verifier.allow_unauthenticated().build().unwrap())
-        .with_single_cert(vec![certificate], key)
-        .unwrap();
+    let authority = Authority::new();
+    let tls = authority.server();
     let s = server().await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
     tokio::spawn(s.api.clone().serve(listener, Arc::new(tls), shutdown.clone()));
-    Cluster { ca, issuer, address, admin: s.admin, shutdown }
+    Cluster { authority, address, admin: s.admin, shutdown }
 }
 
 impl Cluster {
     /// A connection as a user; empty: without a certificate.
     pub(crate) async fn connect(&self, name: &str, group: &str) -> Tls {
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.ca.clone()).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots);
-        let config = if name.is_empty() {
-            builder.with_no_client_auth()
-        } else {
-            let (certificate, key) = issue(&self.issuer, name, group);
-            builder.with_client_auth_cert(vec![certificate], key).unwrap()
-        };
+        let config = self.authority.client(name, group);
         let stream = TcpStream::connect(self.address).await.unwrap();
         let name = ServerName::try_from("localhost").unwrap();
         TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
