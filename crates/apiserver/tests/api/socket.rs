@@ -151,6 +151,9 @@ async fn who_one_is() {
         ("", "", "/api", "", 401),
         ("", "", "/api/v1/pods", "", 401),
         ("", "", "/api/v1/pods", "nonsense", 401),
+        // a path that means nothing says so to known users only
+        ("", "", "/api/v1/namespaces/x/pods/p/exec/y", "", 401),
+        ("admin", "system:masters", "/api/v1/namespaces/x/pods/p/exec/y", "", 404),
         ("admin", "system:masters", "/api/v1/pods", "", 200),
         ("jane", "people", "/api/v1/pods", "", 403),
         ("jane", "people", "/apis", "", 200),
