@@ -42,14 +42,7 @@ pub fn pod(view: &View<'_>, pod: &Pod) -> Vec<Finding> {
 
 /// The Services that select a Pod.
 pub(crate) fn services_of<'a>(view: &View<'a>, pod: &Pod) -> Vec<&'a Service> {
-    let labels = &pod.metadata.labels;
-    let selects = |service: &&Service| {
-        let selector = &service.spec.selector;
-        service.metadata.namespace == pod.metadata.namespace
-            && !selector.is_empty()
-            && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-    };
-    view.snapshot.services.iter().filter(selects).collect()
+    view.routes.services_of(pod)
 }
 
 fn of_service(view: &View<'_>, service: &Service) -> Vec<Finding> {

@@ -10,6 +10,7 @@ mod finding;
 mod kind;
 pub mod objects;
 mod page;
+mod routes;
 mod snapshot;
 mod state;
 mod subject;

@@ -133,9 +133,9 @@ impl Snapshot {
         }
     }
 
-    /// Whether all that is needed could be read.
+    /// Whether all that is needed could be read. A kind that the server does not know has no objects, and hides none.
     pub fn has(&self, kinds: &[Kind]) -> bool {
-        !self.unread.iter().any(|unread| kinds.contains(&unread.kind))
+        !self.unread.iter().any(|unread| unread.why.is_some() && kinds.contains(&unread.kind))
     }
 
     fn add_workloads(&mut self, kind: &str, page: &[u8]) -> Result<Option<String>, serde_json::Error> {

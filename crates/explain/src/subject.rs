@@ -86,6 +86,14 @@ impl<'a> Subject<'a> {
         format!("kubectl -n {} {rest}", self.namespace())
     }
 
+    /// The kubectl command that sets a field of one of its ports (a JSON patch, since two ports may share a number).
+    pub fn patch_port(&self, index: usize, field: &str, value: impl Into<serde_json::Value>) -> String {
+        let operation = serde_json::json!([
+            {"op": "replace", "path": format!("/spec/ports/{index}/{field}"), "value": value.into()}
+        ]);
+        self.kubectl(&format!("patch service {} --type=json -p '{operation}'", self.name()))
+    }
+
     /// The kubectl command that patches the Service (a strategic merge patch, in JSON).
     pub fn patch(&self, patch: &serde_json::Value) -> String {
         self.kubectl(&format!("patch service {} -p '{patch}'", self.name()))

@@ -1,6 +1,7 @@
 //! A snapshot with the indices that make every look cheap: work is proportional to what a Service selects.
 
 use crate::objects::{EndpointSlice, Event, Node, Pod, Service, Word, Workload};
+use crate::routes::Routes;
 use crate::snapshot::Snapshot;
 use std::collections::{BTreeMap, HashMap};
 
@@ -17,6 +18,8 @@ pub struct View<'a> {
     workloads: HashMap<(&'a str, &'a str, &'a str), &'a Workload>,
     events: HashMap<(&'a str, &'a str, &'a str), Vec<&'a Event>>,
     services: HashMap<(&'a str, &'a str), &'a Service>,
+    /// What lies between clients and Services.
+    pub(crate) routes: Routes<'a>,
 }
 
 /// Whether a container takes what arrives at a port.
@@ -45,6 +48,7 @@ impl<'a> View<'a> {
             workloads: HashMap::new(),
             events: HashMap::new(),
             services: HashMap::new(),
+            routes: Routes::new(snapshot),
         };
         for pod in &snapshot.pods {
             view.add_pod(pod);
@@ -154,6 +158,9 @@ impl<'a> View<'a> {
 
     /// Whether a container of the Pod serves a port: by its node's own word, or by what was probed.
     pub fn served(&self, pod: &Pod, protocol: &str, port: u32) -> Served {
+        if !matches!(protocol, "TCP" | "UDP") {
+            return Served::Unknown;
+        }
         if let Some(said) =
             self.word(pod).and_then(|word| word.pods.iter().find(|p| p.uid == pod.metadata.uid))
         {

@@ -16,6 +16,14 @@ pub static CAUSES: &[&Cause] = &[
     // what they do
     &pods::not_ready::CAUSE,
     // ports
+    &ports::target_port_not_served::CAUSE,
+    &ports::listens_on_loopback::CAUSE,
+    &ports::protocol_mismatch::CAUSE,
+    &ports::named_port_missing::CAUSE,
+    &ports::named_port_partly_missing::CAUSE,
+    &ports::target_port_undeclared::CAUSE,
+    &ports::slice_port_name_differs::CAUSE,
+    &ports::app_protocol_contradicts::CAUSE,
     // reach
     &reach::external_name_address::CAUSE,
     // DNS

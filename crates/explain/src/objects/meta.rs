@@ -83,6 +83,20 @@ pub struct NodeStatus {
     pub conditions: Vec<Condition>,
     /// Its software.
     pub node_info: NodeInfo,
+    /// Its addresses.
+    #[serde(deserialize_with = "nullable")]
+    pub addresses: Vec<NodeAddress>,
+}
+
+/// `NodeAddress`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeAddress {
+    /// `InternalIP`, `ExternalIP` or `Hostname`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The address.
+    pub address: String,
 }
 
 /// `NodeSystemInfo`.
@@ -97,6 +111,12 @@ impl Node {
     /// Whether its agent says that it is ready.
     pub fn is_ready(&self) -> bool {
         condition(&self.status.conditions, "Ready").is_some_and(|ready| ready.status == "True")
+    }
+
+    /// The address at which the other nodes reach it.
+    pub fn internal_ip(&self) -> Option<&str> {
+        let internal = self.status.addresses.iter().find(|address| address.kind == "InternalIP");
+        internal.map(|address| address.address.as_str())
     }
 
     /// Its zone, if it has one.

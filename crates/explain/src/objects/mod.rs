@@ -9,7 +9,7 @@ mod slice;
 mod word;
 mod workload;
 
-pub use meta::{Condition, Meta, Namespace, Node, NodeInfo, NodeStatus, Owner, condition};
+pub use meta::{Condition, Meta, Namespace, Node, NodeAddress, NodeInfo, NodeStatus, Owner, condition};
 pub use network::{Ingress, LabelSelector, NetworkPolicy, PolicyPort, PolicyRule, Requirement, ServiceCidr};
 pub use pod::{
     Container, ContainerPort, ContainerState, ContainerStatus, HttpGet, Pod, PodSpec, PodStatus, PortAction,

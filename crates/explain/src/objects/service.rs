@@ -1,6 +1,6 @@
 //! Services.
 
-use super::{Meta, nullable};
+use super::{Condition, Meta, nullable};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -45,6 +45,8 @@ pub struct ServiceSpec {
     pub internal_traffic_policy: String,
     /// Whose load balancer it wants.
     pub load_balancer_class: Option<String>,
+    /// Whether clients are kept in their zone: `PreferClose` (KEP-4444).
+    pub traffic_distribution: Option<String>,
     /// Whether Pods that are not ready are served, too.
     pub publish_not_ready_addresses: bool,
 }
@@ -103,6 +105,9 @@ impl std::fmt::Display for TargetPort {
 pub struct ServiceStatus {
     /// What a load-balancer controller gave it.
     pub load_balancer: LoadBalancerStatus,
+    /// What controllers say of it.
+    #[serde(deserialize_with = "nullable")]
+    pub conditions: Vec<Condition>,
 }
 
 /// `LoadBalancerStatus`.

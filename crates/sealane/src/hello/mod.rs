@@ -1,7 +1,7 @@
 //! The built-in web app, `localhost/hello`: this same binary under the name `/hello` in its own image.
 //!
 //! HTTP on 8080: a page that says which version, Pod and address answered (HTML for a browser, JSON or text otherwise), `/healthz`,
-//! `/readyz`, `POST /readyz/off` and `/readyz/on`. UDP echo on 9000. It ends at once on SIGTERM. There is no shell in the image; so that
+//! `/readyz`, `POST /readyz/off` and `/readyz/on`. UDP echo on 9000. `HELLO_LISTEN` is the address of both, all of them if it is not set. It ends at once on SIGTERM. There is no shell in the image; so that
 //! one can look from inside a Pod all the same, `/hello get URL`, `/hello lookup NAME` and `/hello env` ask and print.
 
 mod answer;
@@ -78,8 +78,9 @@ fn environment() -> String {
 async fn serve(app: Arc<App>) -> std::io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let web = TcpListener::bind(("0.0.0.0", HTTP_PORT)).await?;
-    let udp = UdpSocket::bind(("0.0.0.0", UDP_PORT)).await?;
+    let address = std::env::var("HELLO_LISTEN").unwrap_or_else(|_| "0.0.0.0".to_owned());
+    let web = TcpListener::bind((address.as_str(), HTTP_PORT)).await?;
+    let udp = UdpSocket::bind((address.as_str(), UDP_PORT)).await?;
     crate::terminal::line(&format!("hello {} listens on {HTTP_PORT}/TCP and {UDP_PORT}/UDP", app.version));
     tokio::select! {
         result = accept(web, app) => result,
