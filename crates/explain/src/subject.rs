@@ -78,7 +78,13 @@ impl<'a> Subject<'a> {
 
     /// The last warning about the Service with one of these reasons.
     pub fn last_event(&self, reasons: &[&str]) -> Option<&'a crate::objects::Event> {
-        self.view.last_event("Service", self.namespace(), self.name(), reasons)
+        let events = self.view.events("Service", self.namespace(), self.name());
+        let uid = &self.service.metadata.uid;
+        // rather than about an earlier Service of that name
+        let is_same = |of: &str| of.is_empty() || uid.is_empty() || of == uid;
+        events
+            .into_iter()
+            .rfind(|event| is_same(&event.involved_object.uid) && reasons.contains(&event.reason.as_str()))
     }
 
     /// A kubectl command on an object of its namespace.

@@ -26,7 +26,7 @@ const SETTLE: Duration = Duration::from_secs(3);
 /// After a look of so long there is none for this many times as long.
 const SHARE: u32 = 20;
 /// What is known from an Event has been said.
-const SAID_ELSEWHERE: &[&str] = &["node-port-taken"];
+const SAID_ELSEWHERE: &[&str] = &["port-taken", "load-balancer-refused"];
 
 /// What is remembered between two looks.
 struct Looks {

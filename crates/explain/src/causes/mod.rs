@@ -25,7 +25,20 @@ pub static CAUSES: &[&Cause] = &[
     &ports::slice_port_name_differs::CAUSE,
     &ports::app_protocol_contradicts::CAUSE,
     // reach
-    &reach::external_name_address::CAUSE,
+    &reach::cluster_ip_outside_range::CAUSE,
+    &reach::port_taken::CAUSE,
+    &reach::external_traffic_local::CAUSE,
+    &reach::internal_traffic_local::CAUSE,
+    &reach::hints_starve_zone::CAUSE,
+    &reach::affinity_behind_one_address::CAUSE,
+    &reach::network_policy_denies::CAUSE,
+    &reach::load_balancer_refused::CAUSE,
+    &reach::load_balancer_class_unknown::CAUSE,
+    &reach::load_balancer_pending::CAUSE,
+    &reach::headless_port_differs::CAUSE,
+    &reach::external_name_is_address::CAUSE,
+    &reach::external_name_has_port::CAUSE,
+    &reach::external_name_unresolvable::CAUSE,
     // DNS
     &dns::no_endpoints::CAUSE,
     // nodes

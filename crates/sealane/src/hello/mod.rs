@@ -1,8 +1,9 @@
 //! The built-in web app, `localhost/hello`: this same binary under the name `/hello` in its own image.
 //!
 //! HTTP on 8080: a page that says which version, Pod and address answered (HTML for a browser, JSON or text otherwise), `/healthz`,
-//! `/readyz`, `POST /readyz/off` and `/readyz/on`. UDP echo on 9000. `HELLO_LISTEN` is the address of both, all of them if it is not set. It ends at once on SIGTERM. There is no shell in the image; so that
-//! one can look from inside a Pod all the same, `/hello get URL`, `/hello lookup NAME` and `/hello env` ask and print.
+//! `/readyz`, `POST /readyz/off` and `/readyz/on`. UDP echo on 9000. `HELLO_LISTEN` is the address of both; without it, it is every one.
+//! It ends at once on SIGTERM. There is no shell in the image; so that one can look from inside a Pod all the same, `/hello get URL`,
+//! `/hello lookup NAME` and `/hello env` ask and print.
 
 mod answer;
 mod client;
