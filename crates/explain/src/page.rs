@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 const HEAD: &str = "# Why does my Service not answer?
 
-<!-- Made from the table of causes: change crates/explain/src/causes, then UPDATE_DOCS=1 cargo test --workspace --test page -->
+<!-- Made from the table of causes: change crates/explain/src/causes, then UPDATE_DOCS=1 cargo test --workspace --test causes -->
 
 `sealane explain svc/NAME` says what stands between a Service and its clients; `sealane check` says all that is wrong in a
 namespace, `sealane check -A` in a cluster. Both only read, on any Kubernetes. These are the causes that they know: what each says,

@@ -3,7 +3,7 @@
 use crate::kind::Kind;
 use crate::objects::{
     EndpointSlice, Event, Ingress, Namespace, NetworkPolicy, Node, Pod, Service, ServiceCidr, Word, Workload,
-    nullable,
+    list,
 };
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -59,7 +59,7 @@ pub struct Unread {
 struct Page<T> {
     #[serde(default)]
     metadata: ListMeta,
-    #[serde(default, deserialize_with = "nullable")]
+    #[serde(default, deserialize_with = "list")]
     items: Vec<T>,
 }
 

@@ -13,9 +13,10 @@ const PROGRAMS: &[(&str, &str, &str)] = &[
     ("proxy", "sealane-proxy", "programming"),
     ("connections", "sealane-proxy", "connections"),
     ("creates", "sealane-apiserver", "creates"),
+    ("explain", "sealane-explain", "check"),
 ];
 
-pub(crate) const USAGE: &str = "bench [cluster | dns | proxy | connections | creates] [--release]";
+pub(crate) const USAGE: &str = "bench [cluster | dns | proxy | connections | creates | explain] [--release]";
 
 /// Runs one subject, or all in turn if none is named.
 pub(crate) fn bench(words: &[&str]) -> Result<(), String> {

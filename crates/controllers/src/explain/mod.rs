@@ -103,6 +103,12 @@ fn reason(cause: &str) -> String {
 #[cfg(test)]
 mod tests {
     #[test]
+    fn what_is_said_elsewhere_is_a_cause() {
+        let causes: Vec<&str> = sealane_explain::CAUSES.iter().map(|cause| cause.name).collect();
+        assert!(super::SAID_ELSEWHERE.iter().all(|name| causes.contains(name)), "{causes:?}");
+    }
+
+    #[test]
     fn reasons_are_written_as_kubernetes_writes_them() {
         assert_eq!(super::reason("selector-matches-nothing"), "SelectorMatchesNothing");
         assert_eq!(super::reason("ndots"), "Ndots");

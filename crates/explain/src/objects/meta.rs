@@ -1,6 +1,6 @@
 //! Metadata, conditions, nodes and namespaces.
 
-use super::nullable;
+use super::{list, nullable};
 use jiff::Timestamp;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -25,7 +25,7 @@ pub struct Meta {
     #[serde(deserialize_with = "time")]
     pub deletion_timestamp: Option<Timestamp>,
     /// What it belongs to.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub owner_references: Vec<Owner>,
 }
 
@@ -79,12 +79,12 @@ pub struct Node {
 #[serde(default, rename_all = "camelCase")]
 pub struct NodeStatus {
     /// Its conditions.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub conditions: Vec<Condition>,
     /// Its software.
     pub node_info: NodeInfo,
     /// Its addresses.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub addresses: Vec<NodeAddress>,
 }
 

@@ -28,3 +28,10 @@ pub(crate) fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>
 ) -> Result<T, D::Error> {
     Ok(Option::deserialize(from)?.unwrap_or_default())
 }
+
+/// Reads a list, `null` as an empty one, into no more memory than it takes: most hold one object, and a cluster has many.
+pub(crate) fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Vec<T>, D::Error> {
+    let mut list: Vec<T> = nullable(from)?;
+    list.shrink_to_fit();
+    Ok(list)
+}

@@ -1,6 +1,6 @@
 //! Network policies, ingresses and ServiceCIDRs.
 
-use super::{Meta, nullable};
+use super::{Meta, list, nullable};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ pub struct LabelSelector {
     #[serde(deserialize_with = "nullable")]
     pub match_labels: BTreeMap<String, String>,
     /// What else must hold.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub match_expressions: Vec<Requirement>,
 }
 
@@ -25,7 +25,7 @@ pub struct Requirement {
     /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
     pub operator: String,
     /// The values.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub values: Vec<String>,
 }
 
@@ -69,10 +69,10 @@ pub struct PolicySpec {
     #[serde(deserialize_with = "nullable")]
     pub pod_selector: LabelSelector,
     /// Directions; absent is `Ingress`, and `Egress` if there are egress rules.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub policy_types: Vec<String>,
     /// Who may come in: any of them.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub ingress: Vec<PolicyRule>,
 }
 
@@ -81,7 +81,7 @@ pub struct PolicySpec {
 #[serde(default)]
 pub struct PolicyRule {
     /// The ports; none means all.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub ports: Vec<PolicyPort>,
 }
 
@@ -114,7 +114,7 @@ pub struct IngressSpec {
     /// For what no rule is for.
     pub default_backend: Option<Backend>,
     /// The rules.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub rules: Vec<IngressRule>,
 }
 
@@ -131,7 +131,7 @@ pub struct IngressRule {
 #[serde(default)]
 pub struct Http {
     /// The paths.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub paths: Vec<HttpPath>,
 }
 
@@ -183,6 +183,6 @@ pub struct ServiceCidr {
 #[serde(default)]
 pub struct CidrSpec {
     /// Ranges such as `10.96.0.0/16`.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub cidrs: Vec<String>,
 }

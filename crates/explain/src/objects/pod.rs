@@ -2,7 +2,7 @@
 
 use super::meta::time;
 use super::service::protocol;
-use super::{Condition, Meta, TargetPort, condition, nullable};
+use super::{Condition, Meta, TargetPort, condition, list, nullable};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -36,10 +36,10 @@ pub struct PodSpec {
     #[serde(deserialize_with = "nullable")]
     pub dns_config: DnsConfig,
     /// Its containers.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub containers: Vec<Container>,
     /// Conditions that others must set before it is ready (KEP-580).
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub readiness_gates: Vec<ReadinessGate>,
 }
 
@@ -48,7 +48,7 @@ pub struct PodSpec {
 #[serde(default)]
 pub struct DnsConfig {
     /// Options of resolv.conf.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub options: Vec<DnsOption>,
 }
 
@@ -79,7 +79,7 @@ pub struct Container {
     /// Its image.
     pub image: String,
     /// The ports that it declares; it may serve others.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub ports: Vec<ContainerPort>,
     /// What says that it is ready.
     pub readiness_probe: Option<Probe>,
@@ -143,13 +143,13 @@ pub struct PodStatus {
     #[serde(rename = "podIP")]
     pub pod_ip: String,
     /// Its conditions.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub conditions: Vec<Condition>,
     /// Its containers.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub container_statuses: Vec<ContainerStatus>,
     /// Its init containers.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub init_container_statuses: Vec<ContainerStatus>,
 }
 

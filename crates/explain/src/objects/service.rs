@@ -1,6 +1,6 @@
 //! Services.
 
-use super::{Condition, Meta, nullable};
+use super::{Condition, Meta, list, nullable};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -27,10 +27,10 @@ pub struct ServiceSpec {
     #[serde(rename = "clusterIP")]
     pub cluster_ip: String,
     /// Its addresses of both families.
-    #[serde(rename = "clusterIPs", deserialize_with = "nullable")]
+    #[serde(rename = "clusterIPs", deserialize_with = "list")]
     pub cluster_ips: Vec<String>,
     /// Its ports.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub ports: Vec<ServicePort>,
     /// Which Pods it is for: all labels must be equal.
     #[serde(deserialize_with = "nullable")]
@@ -106,7 +106,7 @@ pub struct ServiceStatus {
     /// What a load-balancer controller gave it.
     pub load_balancer: LoadBalancerStatus,
     /// What controllers say of it.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub conditions: Vec<Condition>,
 }
 
@@ -115,7 +115,7 @@ pub struct ServiceStatus {
 #[serde(default)]
 pub struct LoadBalancerStatus {
     /// The addresses.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub ingress: Vec<LoadBalancerAddress>,
 }
 

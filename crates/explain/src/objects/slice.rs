@@ -1,6 +1,6 @@
 //! EndpointSlices.
 
-use super::{Meta, nullable};
+use super::{Meta, list};
 use serde::Deserialize;
 
 /// An EndpointSlice: the label `kubernetes.io/service-name` says whose.
@@ -10,10 +10,10 @@ pub struct EndpointSlice {
     /// Its metadata.
     pub metadata: Meta,
     /// Its endpoints.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub endpoints: Vec<Endpoint>,
     /// The ports that all of them serve.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub ports: Vec<SlicePort>,
 }
 
@@ -22,7 +22,7 @@ pub struct EndpointSlice {
 #[serde(default, rename_all = "camelCase")]
 pub struct Endpoint {
     /// Its addresses.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub addresses: Vec<String>,
     /// Its state.
     pub conditions: EndpointConditions,
@@ -65,7 +65,7 @@ pub struct TargetRef {
 #[serde(default, rename_all = "camelCase")]
 pub struct Hints {
     /// The zones.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub for_zones: Vec<Zone>,
 }
 

@@ -1,6 +1,6 @@
 //! What a node of ours says of itself: `GET /api/v1/nodes/NODE/proxy/sealane/v1/explain`.
 
-use super::nullable;
+use super::list;
 use serde::Deserialize;
 
 /// A node's own word.
@@ -8,7 +8,7 @@ use serde::Deserialize;
 #[serde(default)]
 pub struct Word {
     /// Its running Pods.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub pods: Vec<PodWord>,
     /// Its Service proxy.
     pub proxy: Option<ProxyWord>,
@@ -21,7 +21,7 @@ pub struct PodWord {
     /// The Pod.
     pub uid: String,
     /// The sockets on which it takes connections or datagrams.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub listeners: Vec<Listener>,
 }
 

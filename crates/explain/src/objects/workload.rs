@@ -1,7 +1,7 @@
 //! What makes Pods, and Events.
 
 use super::meta::time;
-use super::{Condition, LabelSelector, Meta, PodSpec, nullable};
+use super::{Condition, LabelSelector, Meta, PodSpec, list, nullable};
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -54,7 +54,7 @@ pub struct WorkloadStatus {
     /// Of those, of the present template.
     pub updated_replicas: u32,
     /// Conditions.
-    #[serde(deserialize_with = "nullable")]
+    #[serde(deserialize_with = "list")]
     pub conditions: Vec<Condition>,
 }
 

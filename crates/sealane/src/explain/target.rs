@@ -142,7 +142,7 @@ fn missing(view: &View<'_>, kind: &str, namespace: &str, name: &str) -> String {
     let near = names.iter().map(|known| (strsim::damerau_levenshtein(known, name), *known)).min();
     let hint = match near {
         Some((distance, known)) if distance <= 3 => format!("; did you mean {known}?"),
-        _ if names.is_empty() => format!("; there is none at all there (another namespace: -n)"),
+        _ if names.is_empty() => "; there is none at all there (another namespace: -n)".to_owned(),
         _ => format!("; there are {}", names.iter().take(5).copied().collect::<Vec<_>>().join(", ")),
     };
     format!("there is no {kind} {name} in namespace {namespace}{hint}")

@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
+mod explain;
+mod foreign;
+mod foreign_api;
 mod full_disk;
 mod harness;
 mod nodes;

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Case {
-    pub case: String,
+    pub(crate) case: String,
     #[serde(default)]
     change: BTreeMap<String, Value>,
     #[serde(default)]
@@ -32,7 +32,7 @@ pub(crate) struct Case {
     #[serde(default)]
     resolved: BTreeMap<String, bool>,
     #[serde(default)]
-    pub finds: Vec<Expected>,
+    pub(crate) finds: Vec<Expected>,
 }
 
 #[derive(Debug, PartialEq, Eq, Deserialize)]

@@ -1,8 +1,8 @@
 //! Every cause by its cases, and by all others': no case may find anything that it does not name.
 
-#![allow(missing_docs, reason = "a test has no callers")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
-#[path = "support/mod.rs"]
+mod page;
 mod support;
 
 use sealane_explain::{CAUSES, Finding};
