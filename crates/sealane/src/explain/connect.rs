@@ -12,7 +12,10 @@ const READ: Duration = Duration::from_secs(60);
 
 /// An API server, and the namespace that is meant.
 pub(super) struct Connection {
+    /// For lists: asks again where the server is busy.
     pub(super) client: kube::Client,
+    /// For what need not answer: Pods that are tried, nodes.
+    pub(super) once: kube::Client,
     pub(super) namespace: String,
 }
 
@@ -39,8 +42,9 @@ pub(super) async fn connect(look: &LookArgs) -> Result<Connection, CommandError>
         config.proxy_url = None;
     }
     let namespace = look.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-    let client = kube::Client::try_from(config)?;
-    Ok(Connection { client, namespace })
+    let client = kube::Client::try_from(config.clone())?;
+    config.default_retry = false;
+    Ok(Connection { client, once: kube::Client::try_from(config)?, namespace })
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -54,7 +54,7 @@ pub(super) async fn other_namespaces(connection: &Connection, snapshot: &mut Sna
         let mut part = Snapshot::default();
         let query = format!("?limit={SOME}&labelSelector={}", escape(&selector));
         for kind in [Kind::Pod, Kind::ReplicaSet] {
-            if let Ok(page) = get(connection, &format!("{}{query}", kind.path(None))).await {
+            if let Ok(page) = get(&connection.client, &format!("{}{query}", kind.path(None))).await {
                 // What is no list of Pods names none.
                 let _ = part.take(kind, page.as_bytes());
             }
@@ -71,7 +71,7 @@ pub(super) async fn words(connection: &Connection, snapshot: &mut Snapshot) {
     let names: Vec<String> = nodes.map(|node| node.metadata.name.clone()).collect();
     let asked = names.iter().map(|name| async move {
         let path = format!("/api/v1/nodes/{name}/proxy/sealane/v1/explain");
-        (name, get(connection, &path).await)
+        (name, get(&connection.once, &path).await)
     });
     for (name, said) in join_all(asked).await {
         match said {

@@ -30,7 +30,7 @@ pub(super) async fn probe(connection: &Connection, snapshot: &mut Snapshot, targ
     let tried = ports.into_iter().take(MOST).map(|port| async move {
         let Port { namespace, pod, number, .. } = &port;
         let path = format!("/api/v1/namespaces/{namespace}/pods/{pod}:{number}/proxy/");
-        let answer = tokio::time::timeout(PATIENCE, get(connection, &path)).await;
+        let answer = tokio::time::timeout(PATIENCE, get(&connection.once, &path)).await;
         (port, answer.ok().and_then(taken))
     });
     let tried: Vec<_> = futures::stream::iter(tried).buffer_unordered(AT_ONCE).collect().await;

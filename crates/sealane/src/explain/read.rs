@@ -49,7 +49,7 @@ pub(super) async fn pages(
 ) -> Result<(), kube::Error> {
     let (mut more, mut limit) = (String::new(), PAGE);
     loop {
-        let page = get(connection, &format!("{path}?limit={limit}{query}{more}")).await;
+        let page = get(&connection.client, &format!("{path}?limit={limit}{query}{more}")).await;
         let page = match page {
             // Half-way through, what the list began with was compacted: once more, in one piece.
             Err(kube::Error::Api(status)) if status.code == 410 && !more.is_empty() => {
@@ -67,9 +67,9 @@ pub(super) async fn pages(
 }
 
 /// Asks for a path.
-pub(super) async fn get(connection: &Connection, path: &str) -> Result<String, kube::Error> {
+pub(super) async fn get(client: &kube::Client, path: &str) -> Result<String, kube::Error> {
     let request = http::Request::get(path).body(Vec::new()).map_err(kube::Error::HttpError)?;
-    connection.client.request_text(request).await
+    client.request_text(request).await
 }
 
 /// Why something cannot be read; `None` if the server does not know it.
