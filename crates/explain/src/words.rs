@@ -8,6 +8,11 @@ pub(crate) fn count(number: usize, what: &str) -> String {
     if number == 1 { format!("1 {what}") } else { format!("{number} {what}s") }
 }
 
+/// "2 of 3 Pods", "its only Pod".
+pub(crate) fn share(number: usize, of: usize, what: &str) -> String {
+    if of == 1 { format!("its only {what}") } else { format!("{number} of {}", count(of, what)) }
+}
+
 /// "Pod web-1", "Pods web-1 and web-2", "Pods web-1, web-2 and 7 more".
 pub(crate) fn pods(pods: &[&Pod]) -> String {
     let names: Vec<&str> = pods.iter().map(|pod| pod.metadata.name.as_str()).collect();
@@ -26,11 +31,6 @@ pub(crate) fn list(names: &[&str]) -> String {
         [one, two, three] => format!("{one}, {two} and {three}"),
         [one, two, rest @ ..] => format!("{one}, {two} and {} more", rest.len()),
     }
-}
-
-/// "is" or "are".
-pub(crate) fn is(number: usize) -> &'static str {
-    if number == 1 { "is" } else { "are" }
 }
 
 /// "has" or "have".

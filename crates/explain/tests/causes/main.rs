@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
 
 mod page;
+mod summary;
 mod support;
 
 use sealane_explain::{CAUSES, Finding};

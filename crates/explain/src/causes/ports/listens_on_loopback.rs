@@ -5,7 +5,7 @@ use crate::cause::{Cause, Look};
 use crate::finding::{Finding, Severity};
 use crate::objects::{Pod, ServicePort};
 use crate::subject::Subject;
-use crate::words::{count, pods as names};
+use crate::words::{pods as names, share};
 
 pub(in crate::causes) static CAUSE: Cause = Cause {
     name: "listens-on-loopback",
@@ -32,23 +32,18 @@ fn finding(subject: &Subject<'_>, port: &ServicePort) -> Option<Finding> {
     });
     let (first, number) = deaf.first()?;
     let message = format!(
-        "Service {} sends {} to port {} of its Pods, but in {} of {} the application listens there on 127.0.0.1 only, \
+        "Service {} sends {} to port {} of its Pods, but in {} the application listens there on 127.0.0.1 only, \
          so that nobody outside of the Pod reaches it.",
         subject.name(),
         knock(port),
         target(port, *number),
-        deaf.len(),
-        count(subject.ready, "ready Pod"),
+        share(deaf.len(), subject.ready, "ready Pod"),
     );
     let severity = if deaf.len() == subject.ready { Severity::Error } else { Severity::Warning };
-    let command = format!(
-        "get pod {} -o jsonpath='{{range .spec.containers[*]}}{{.name}}: {{.command}} {{.args}}{{\"\\n\"}}{{end}}'",
-        first.metadata.name
-    );
     let pods: Vec<&Pod> = deaf.iter().map(|(pod, _)| *pod).collect();
     let finding = CAUSE
         .finding(severity, subject.object(), message)
         .evidence(format!("{}: {} on a loopback address", names(&pods), number))
-        .fix(subject.kubectl(&command));
+        .fix(subject.kubectl(&format!("describe pod {}", first.metadata.name)));
     Some(finding)
 }

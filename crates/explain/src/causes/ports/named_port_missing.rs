@@ -40,17 +40,20 @@ fn finding(subject: &Subject<'_>, index: usize, port: &ServicePort) -> Option<Fi
     let has: Vec<&str> = has.iter().map(String::as_str).collect();
     let instead = match nearest {
         Some((declared, _)) if declared.name.is_empty() => {
-            format!("port {} of theirs has no name", declared.container_port)
+            format!("port {} there has no name", declared.container_port)
         }
         Some((declared, true)) => format!("the nearest is {} ({})", declared.name, declared.container_port),
         Some(_) => format!("they have {}", list(&has)),
         None => format!("their containers declare no {} port at all", port.protocol()),
     };
     let message = format!(
-        "Service {} sends {} to the port named {name}, but none of its {} has a port of that name: {instead}.",
+        "Service {} sends {} to the port named {name}, but {}: {instead}.",
         subject.name(),
         knock(port),
-        count(without.len(), "Pod"),
+        match without.len() {
+            1 => "its only Pod has no such port".to_owned(),
+            number => format!("none of its {} has such a port", count(number, "Pod")),
+        },
     );
     let fix = match nearest {
         Some((declared, true)) if declared.name.is_empty() => {

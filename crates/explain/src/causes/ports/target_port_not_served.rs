@@ -5,7 +5,7 @@ use crate::cause::{Cause, Look};
 use crate::finding::{Finding, Severity};
 use crate::objects::{Pod, ServicePort};
 use crate::subject::Subject;
-use crate::words::{count, pods as names};
+use crate::words::{pods as names, share};
 use std::collections::BTreeSet;
 
 pub(in crate::causes) static CAUSE: Cause = Cause {
@@ -43,15 +43,15 @@ fn unserved<'a>(subject: &Subject<'a>, port: &ServicePort) -> Vec<(&'a Pod, u32)
 fn finding(subject: &Subject<'_>, index: usize, port: &ServicePort, silent: &[(&Pod, u32)]) -> Finding {
     let open: BTreeSet<u32> =
         silent.iter().flat_map(|(pod, _)| listening(subject, pod, port.protocol())).collect();
+    let they_listen = if silent.len() == 1 { "it listens" } else { "they listen" };
     let instead =
-        if open.is_empty() { String::new() } else { format!("; they listen on {}", numbers(&open)) };
+        if open.is_empty() { String::new() } else { format!("; {they_listen} on {}", numbers(&open)) };
     let message = format!(
-        "Service {} sends {} to port {} of its Pods, where nothing listens in {} of {}{instead}.",
+        "Service {} sends {} to port {} of its Pods, where nothing listens in {}{instead}.",
         subject.name(),
         knock(port),
         target(port, silent[0].1),
-        silent.len(),
-        count(subject.ready, "ready Pod"),
+        share(silent.len(), subject.ready, "ready Pod"),
     );
     let severity = if silent.len() == subject.ready { Severity::Error } else { Severity::Warning };
     let fix = match (open.len(), open.first()) {

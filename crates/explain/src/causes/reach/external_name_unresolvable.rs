@@ -10,7 +10,7 @@ pub(in crate::causes) static CAUSE: Cause = Cause {
     title: "An ExternalName does not resolve",
     about: "The name of an ExternalName is looked up as it stands, from its root: no search list is applied to it. A Service of the same cluster \
             has to be written in full (`web.shop.svc.cluster.local`), and has to exist.",
-    make: "kubectl create service externalname web --external-name=gone.default.svc.cluster.local",
+    make: "kubectl create service externalname db --external-name=database",
     mend: "Write a name that exists, in full.",
     needs: &[],
     look: Look::Service(find),
