@@ -7,6 +7,7 @@ mod cause;
 mod causes;
 mod check;
 mod finding;
+mod fix;
 mod kind;
 pub mod objects;
 mod page;

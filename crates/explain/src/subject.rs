@@ -1,7 +1,7 @@
 //! A Service with all that belongs to it, worked out once for all causes.
 
 use crate::finding::{Object, Severity};
-use crate::objects::{Endpoint, EndpointSlice, Pod, Service, ServicePort};
+use crate::objects::{Endpoint, EndpointSlice, Pod, Service, ServicePort, Workload};
 use crate::state::{State, state};
 use crate::view::View;
 
@@ -17,6 +17,8 @@ pub struct Subject<'a> {
     pub slices: &'a [&'a EndpointSlice],
     /// Of `pods`, how many are ready.
     pub ready: usize,
+    /// What each of `pods` does.
+    states: Vec<State<'a>>,
 }
 
 impl<'a> Subject<'a> {
@@ -26,8 +28,9 @@ impl<'a> Subject<'a> {
             true => Vec::new(),
             false => view.selected(&service.metadata.namespace, &service.spec.selector),
         };
-        let ready = pods.iter().filter(|pod| matches!(state(pod, view.snapshot.now), State::Ready)).count();
-        Self { view, service, pods, slices: view.slices_of(service), ready }
+        let states: Vec<State<'a>> = pods.iter().map(|pod| state(view, pod)).collect();
+        let ready = states.iter().filter(|state| matches!(state, State::Ready)).count();
+        Self { view, service, pods, slices: view.slices_of(service), ready, states }
     }
 
     /// The Service, as a finding's object.
@@ -47,12 +50,36 @@ impl<'a> Subject<'a> {
 
     /// The state of one of its Pods.
     pub fn state(&self, pod: &'a Pod) -> State<'a> {
-        state(pod, self.view.snapshot.now)
+        state(self.view, pod)
     }
 
     /// Its Pods whose state is such.
     pub fn pods_that(&self, is: impl Fn(State<'a>) -> bool) -> Vec<&'a Pod> {
-        self.pods.iter().copied().filter(|pod| is(self.state(pod))).collect()
+        self.with_states().filter(|(_, state)| is(*state)).map(|(pod, _)| pod).collect()
+    }
+
+    /// Its Pods, with what each of them does.
+    pub fn with_states(&self) -> impl Iterator<Item = (&'a Pod, State<'a>)> {
+        self.pods.iter().copied().zip(self.states.iter().copied())
+    }
+
+    /// What makes Pods for it: owners of its Pods, and workloads whose Pods it would select; not the ReplicaSets of Deployments.
+    pub fn workloads(&self) -> Vec<&'a Workload> {
+        let namespace = self.namespace();
+        let makers = self.pods.iter().filter_map(|pod| self.view.maker(pod));
+        let of_pods = makers.filter_map(|(kind, name)| self.view.workload(kind, namespace, name));
+        let mut all: Vec<&Workload> = of_pods.collect();
+        if !self.service.is_external_name() {
+            let would = self.view.makes(namespace, &self.service.spec.selector);
+            all.extend(
+                would
+                    .into_iter()
+                    .filter(|w| w.kind != "ReplicaSet" || w.metadata.owner_references.is_empty()),
+            );
+        }
+        all.sort_by_key(|w| (&w.kind, &w.metadata.name));
+        all.dedup_by_key(|w| (&w.kind, &w.metadata.name));
+        all
     }
 
     /// Trouble with some Pods is an error if no other serves, and a warning if one does.

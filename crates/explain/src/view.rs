@@ -20,6 +20,12 @@ pub struct View<'a> {
     services: HashMap<(&'a str, &'a str), &'a Service>,
     /// What lies between clients and Services.
     pub(crate) routes: Routes<'a>,
+    /// Workloads by namespace, label of their Pod template, and value.
+    templates: HashMap<(&'a str, &'a str, &'a str), Vec<&'a Workload>>,
+    /// Workloads by namespace, label of their own, and value.
+    workloads_labelled: HashMap<(&'a str, &'a str, &'a str), Vec<&'a Workload>>,
+    /// Slices that say of no Service that they are its own, by namespace.
+    stray_slices: HashMap<&'a str, Vec<&'a EndpointSlice>>,
 }
 
 /// Whether a container takes what arrives at a port.
@@ -49,17 +55,22 @@ impl<'a> View<'a> {
             events: HashMap::new(),
             services: HashMap::new(),
             routes: Routes::new(snapshot),
+            templates: HashMap::new(),
+            workloads_labelled: HashMap::new(),
+            stray_slices: HashMap::new(),
         };
         for pod in &snapshot.pods {
             view.add_pod(pod);
         }
         for slice in &snapshot.slices {
-            let Some(service) = slice.service() else { continue };
-            view.slices.entry((&slice.metadata.namespace, service)).or_default().push(slice);
+            let namespace = slice.metadata.namespace.as_str();
+            match slice.service() {
+                Some(service) => view.slices.entry((namespace, service)).or_default().push(slice),
+                None => view.stray_slices.entry(namespace).or_default().push(slice),
+            }
         }
         for workload in &snapshot.workloads {
-            let meta = &workload.metadata;
-            view.workloads.insert((&workload.kind, &meta.namespace, &meta.name), workload);
+            view.add_workload(workload);
         }
         for event in &snapshot.events {
             let about = &event.involved_object;
@@ -80,6 +91,46 @@ impl<'a> View<'a> {
         }
     }
 
+    fn add_workload(&mut self, workload: &'a Workload) {
+        let meta = &workload.metadata;
+        let namespace = meta.namespace.as_str();
+        self.workloads.insert((&workload.kind, namespace, &meta.name), workload);
+        for (key, value) in &workload.spec.template.metadata.labels {
+            self.templates.entry((namespace, key, value)).or_default().push(workload);
+        }
+        for (key, value) in &meta.labels {
+            self.workloads_labelled.entry((namespace, key, value)).or_default().push(workload);
+        }
+    }
+
+    /// The workloads of a namespace whose Pods have all of these labels; none for an empty selector.
+    pub fn makes(&self, namespace: &str, selector: &BTreeMap<String, String>) -> Vec<&'a Workload> {
+        let with_each = selector.iter().map(|(key, value)| self.templates.get(&(namespace, key, value)));
+        let Some(rarest) = with_each.min_by_key(|found| found.map_or(0, Vec::len)) else { return Vec::new() };
+        let all = |w: &&Workload| {
+            let labels = &w.spec.template.metadata.labels;
+            selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+        };
+        rarest.into_iter().flatten().copied().filter(all).collect()
+    }
+
+    /// The workloads of a namespace that have all of these labels themselves; none for an empty selector.
+    pub fn workloads_with(&self, namespace: &str, selector: &BTreeMap<String, String>) -> Vec<&'a Workload> {
+        let Some((key, value)) = selector.first_key_value() else { return Vec::new() };
+        let found = self.workloads_labelled.get(&(namespace, key, value)).into_iter().flatten().copied();
+        found.filter(|w| selector.iter().all(|(k, v)| w.metadata.labels.get(k) == Some(v))).collect()
+    }
+
+    /// The slices of a namespace that are no Service's.
+    pub fn stray_slices<'s>(&'s self, namespace: &str) -> &'s [&'a EndpointSlice] {
+        self.stray_slices.get(namespace).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether a Pod's node says nothing, or says that it is not ready.
+    pub fn is_lost(&self, pod: &Pod) -> bool {
+        self.node(&pod.spec.node_name).is_some_and(|node| !node.is_ready())
+    }
+
     /// The Pods of a namespace with all of these labels; none for an empty selector.
     pub fn selected(&self, namespace: &str, selector: &BTreeMap<String, String>) -> Vec<&'a Pod> {
         let with_each = selector.iter().map(|(key, value)| self.labelled(namespace, key, value));
@@ -98,6 +149,11 @@ impl<'a> View<'a> {
     /// The Pods of a namespace.
     pub fn pods_of<'s>(&'s self, namespace: &'s str) -> &'s [&'a Pod] {
         self.namespaces.get(namespace).map_or(&[], Vec::as_slice)
+    }
+
+    /// The namespaces that have Pods.
+    pub fn namespaces(&self) -> impl Iterator<Item = &'a str> {
+        self.namespaces.keys().copied()
     }
 
     /// A Pod by name.

@@ -13,8 +13,23 @@ use crate::cause::Cause;
 pub static CAUSES: &[&Cause] = &[
     // which Pods
     &selector::nothing::CAUSE,
+    &selector::two_applications::CAUSE,
+    &selector::none::CAUSE,
+    &selector::stale_slices::CAUSE,
     // what they do
+    &pods::scaled_to_zero::CAUSE,
+    &pods::rollout_stuck::CAUSE,
+    &pods::deployment_paused::CAUSE,
+    &pods::unscheduled::CAUSE,
+    &pods::image_pull::CAUSE,
+    &pods::cannot_start::CAUSE,
+    &pods::crash_loop::CAUSE,
+    &pods::oom_killed::CAUSE,
+    &pods::readiness_probe_port::CAUSE,
     &pods::not_ready::CAUSE,
+    &pods::readiness_gate::CAUSE,
+    &pods::publishes_not_ready::CAUSE,
+    &pods::all_terminating::CAUSE,
     // ports
     &ports::target_port_not_served::CAUSE,
     &ports::listens_on_loopback::CAUSE,
@@ -41,5 +56,11 @@ pub static CAUSES: &[&Cause] = &[
     &reach::external_name_unresolvable::CAUSE,
     // DNS
     &dns::no_endpoints::CAUSE,
+    &dns::namespace_shadows_domain::CAUSE,
+    &dns::name_too_long::CAUSE,
+    &dns::ndots::CAUSE,
+    &dns::host_network::CAUSE,
     // nodes
+    &nodes::not_ready::CAUSE,
+    &nodes::proxy_lags::CAUSE,
 ];

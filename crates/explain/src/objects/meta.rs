@@ -24,9 +24,39 @@ pub struct Meta {
     /// When its end was asked for.
     #[serde(deserialize_with = "time")]
     pub deletion_timestamp: Option<Timestamp>,
+    /// Who must let go of it before it is gone.
+    #[serde(deserialize_with = "list")]
+    pub finalizers: Vec<String>,
+    /// Who wrote it when.
+    #[serde(deserialize_with = "list")]
+    pub managed_fields: Vec<Written>,
     /// What it belongs to.
     #[serde(deserialize_with = "list")]
     pub owner_references: Vec<Owner>,
+}
+
+/// An entry of `managedFields`, without the fields.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Written {
+    /// When.
+    #[serde(deserialize_with = "time")]
+    pub time: Option<Timestamp>,
+    /// `status`, or empty for the object itself.
+    pub subresource: String,
+}
+
+impl Meta {
+    /// When it was last written, apart from its status, as far as the server tells.
+    pub fn changed_at(&self) -> Option<Timestamp> {
+        let written = self.managed_fields.iter().filter(|entry| entry.subresource.is_empty());
+        written.filter_map(|entry| entry.time).chain(self.creation_timestamp).max()
+    }
+
+    /// What manages it.
+    pub fn controller(&self) -> Option<&Owner> {
+        self.owner_references.iter().find(|owner| owner.controller)
+    }
 }
 
 /// An owner reference.
@@ -70,8 +100,18 @@ pub fn condition<'a>(conditions: &'a [Condition], kind: &str) -> Option<&'a Cond
 pub struct Node {
     /// Its metadata; the label `topology.kubernetes.io/zone` is its zone.
     pub metadata: Meta,
+    /// What is wanted of it.
+    pub spec: NodeSpec,
     /// What it says of itself.
     pub status: NodeStatus,
+}
+
+/// `NodeSpec`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct NodeSpec {
+    /// Whether it was cordoned: it takes no new Pods.
+    pub unschedulable: bool,
 }
 
 /// `NodeStatus`.

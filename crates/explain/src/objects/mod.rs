@@ -4,17 +4,21 @@
 mod meta;
 mod network;
 mod pod;
+mod probe;
 mod service;
 mod slice;
 mod word;
 mod workload;
 
-pub use meta::{Condition, Meta, Namespace, Node, NodeAddress, NodeInfo, NodeStatus, Owner, condition};
+pub use meta::{
+    Condition, Meta, Namespace, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Owner, Written, condition,
+};
 pub use network::{Ingress, LabelSelector, NetworkPolicy, PolicyPort, PolicyRule, Requirement, ServiceCidr};
 pub use pod::{
-    Container, ContainerPort, ContainerState, ContainerStatus, HttpGet, Pod, PodSpec, PodStatus, PortAction,
-    Probe, Terminated, Waiting,
+    Container, ContainerPort, ContainerState, ContainerStatus, Pod, PodSpec, PodStatus, Resources,
+    Terminated, Waiting,
 };
+pub use probe::{HttpGet, PortAction, Probe};
 pub use service::{Affinity, LoadBalancerAddress, Service, ServicePort, ServiceSpec, TargetPort};
 pub use slice::{Endpoint, EndpointSlice, Hints, SlicePort, TargetRef};
 pub use word::{Listener, PodWord, ProxyWord, Word};

@@ -2,9 +2,10 @@
 
 use super::meta::time;
 use super::service::protocol;
-use super::{Condition, Meta, TargetPort, condition, list, nullable};
+use super::{Condition, Meta, Probe, TargetPort, condition, list, nullable};
 use jiff::Timestamp;
 use serde::Deserialize;
+use std::collections::BTreeMap;
 
 /// A Pod.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -83,6 +84,18 @@ pub struct Container {
     pub ports: Vec<ContainerPort>,
     /// What says that it is ready.
     pub readiness_probe: Option<Probe>,
+    /// What it may take.
+    #[serde(deserialize_with = "nullable")]
+    pub resources: Resources,
+}
+
+/// `ResourceRequirements`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default)]
+pub struct Resources {
+    /// Quantities by resource: `memory: 64Mi`.
+    #[serde(deserialize_with = "nullable")]
+    pub limits: BTreeMap<String, String>,
 }
 
 /// A declared port.
@@ -95,38 +108,6 @@ pub struct ContainerPort {
     pub container_port: u32,
     /// `TCP` (also if empty), `UDP` or `SCTP`.
     pub protocol: String,
-}
-
-/// A probe.
-#[derive(Debug, Clone, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
-pub struct Probe {
-    /// An HTTP request.
-    pub http_get: Option<HttpGet>,
-    /// A TCP connection.
-    pub tcp_socket: Option<PortAction>,
-    /// A gRPC health check.
-    pub grpc: Option<PortAction>,
-    /// Seconds until the first one.
-    pub initial_delay_seconds: u32,
-}
-
-/// `HTTPGetAction`.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct HttpGet {
-    /// The path.
-    #[serde(default)]
-    pub path: String,
-    /// The port.
-    pub port: TargetPort,
-}
-
-/// A probe of a port.
-#[derive(Debug, Clone, Deserialize)]
-pub struct PortAction {
-    /// The port.
-    pub port: TargetPort,
 }
 
 /// `PodStatus`.
@@ -256,25 +237,5 @@ impl ContainerPort {
     /// `TCP`, `UDP` or `SCTP`.
     pub fn protocol(&self) -> &str {
         protocol(&self.protocol)
-    }
-}
-
-impl Probe {
-    /// The port that it asks, if it asks one.
-    pub fn port(&self) -> Option<&TargetPort> {
-        let http = self.http_get.as_ref().map(|http| &http.port);
-        http.or(self.tcp_socket.as_ref().or(self.grpc.as_ref()).map(|action| &action.port))
-    }
-
-    /// What it does, in a few words.
-    pub fn words(&self) -> String {
-        match (&self.http_get, &self.tcp_socket, &self.grpc) {
-            (Some(http), ..) => {
-                format!("GET :{}{}", http.port, if http.path.is_empty() { "/" } else { &http.path })
-            }
-            (_, Some(tcp), _) => format!("TCP :{}", tcp.port),
-            (.., Some(grpc)) => format!("gRPC :{}", grpc.port),
-            _ => "exec".into(),
-        }
     }
 }

@@ -1,12 +1,14 @@
 //! Pods that run and whose readiness probe does not succeed.
 
+use super::{affected, readiness_probe_port};
 use crate::cause::{Cause, Look};
 use crate::finding::Finding;
+use crate::fix;
 use crate::kind::Kind;
 use crate::objects::{Container, Pod};
 use crate::state::State;
 use crate::subject::Subject;
-use crate::words::{count, pods as names, quoted};
+use crate::words::{pods as names, quoted};
 
 pub(in crate::causes) static CAUSE: Cause = Cause {
     name: "not-ready",
@@ -21,31 +23,37 @@ pub(in crate::causes) static CAUSE: Cause = Cause {
 };
 
 fn find(subject: &Subject<'_>) -> Vec<Finding> {
-    let pods = subject.pods_that(|state| matches!(state, State::NotReady(_)));
-    let Some(first) = pods.first() else { return Vec::new() };
-    let State::NotReady(status) = subject.state(first) else { return Vec::new() };
-    let probe = probe(first, &status.name);
-    let said = said(subject, first);
+    let groups = affected::by(subject, |state, pod| match state {
+        State::NotReady(status) if !readiness_probe_port::is_why(subject, pod, &status.name) => {
+            Some((status.name.as_str(), probe(pod, &status.name)))
+        }
+        _ => None,
+    });
+    groups.into_iter().map(|((container, probe), pods)| finding(subject, container, probe, &pods)).collect()
+}
+
+fn finding(subject: &Subject<'_>, container: &str, probe: Option<String>, pods: &[&Pod]) -> Finding {
+    // Any of them may have been asked last: the first one of which something is said speaks for all.
+    let said = pods.iter().find_map(|pod| Some((*pod, said(subject, pod)?)));
+    let first = said.as_ref().map_or(pods[0], |(pod, _)| pod);
     let what = match (&probe, &said) {
-        (Some(probe), Some(said)) => {
-            format!("the readiness probe of container {} ({probe}) says: {said}", status.name)
+        (Some(probe), Some((_, said))) => {
+            format!("the readiness probe of container {container} ({probe}) says: {said}")
         }
         (Some(probe), None) => {
-            format!("the readiness probe of container {} ({probe}) does not succeed", status.name)
+            format!("the readiness probe of container {container} ({probe}) does not succeed")
         }
-        (None, _) => format!("container {} is not ready", status.name),
+        (None, _) => format!("container {container} is not ready"),
     };
-    let message = format!(
-        "{} of {} behind Service {} not ready: {what}.",
-        pods.len(),
-        count(subject.live().len(), "Pod"),
-        subject.name()
-    );
-    let finding = CAUSE
-        .finding(subject.severity(), subject.object(), message)
-        .evidence(names(&pods))
-        .fix(subject.kubectl(&format!("logs {} -c {} --tail=20", first.metadata.name, status.name)));
-    vec![finding]
+    let some = affected::some(subject, pods, "is not ready", "are not ready");
+    let fix = match &said {
+        Some((_, said)) if said.contains("statuscode: 404") => fix::describe(first),
+        _ => subject.kubectl(&format!("logs {} -c {container} --tail=20", first.metadata.name)),
+    };
+    CAUSE
+        .finding(subject.severity(), subject.object(), format!("{some}: {what}."))
+        .evidence(names(pods))
+        .fix(fix)
 }
 
 /// What its readiness probe does.

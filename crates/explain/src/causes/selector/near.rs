@@ -1,6 +1,6 @@
 //! The nearest miss of a selector.
 
-use crate::objects::{Pod, Workload};
+use crate::objects::Pod;
 use crate::subject::Subject;
 use crate::words::{count, has, labels, pods as names};
 use serde_json::{Value, json};
@@ -29,10 +29,9 @@ pub(super) fn near(subject: &Subject<'_>) -> Option<Miss> {
 fn misplaced(subject: &Subject<'_>) -> Option<Miss> {
     let selector = &subject.service.spec.selector;
     let has_all = |labels: &BTreeMap<String, String>| selector.iter().all(|(k, v)| labels.get(k) == Some(v));
-    let here = |w: &&Workload| w.kind != "ReplicaSet" && w.metadata.namespace == subject.namespace();
-    let mut workloads = subject.view.snapshot.workloads.iter().filter(here);
+    let mut workloads = subject.view.workloads_with(subject.namespace(), selector).into_iter();
     let workload =
-        workloads.find(|w| has_all(&w.metadata.labels) && !has_all(&w.spec.template.metadata.labels))?;
+        workloads.find(|w| w.kind != "ReplicaSet" && !has_all(&w.spec.template.metadata.labels))?;
     let (kind, name) = (&workload.kind, &workload.metadata.name);
     let missing: BTreeMap<_, _> = selector
         .iter()
@@ -101,8 +100,8 @@ fn typo(subject: &Subject<'_>) -> Option<Miss> {
 /// Pods with exactly these labels in another namespace.
 fn elsewhere(subject: &Subject<'_>) -> Option<Miss> {
     let selector = &subject.service.spec.selector;
-    let others = subject.view.snapshot.pods.iter().map(|pod| pod.metadata.namespace.as_str());
-    let others: BTreeSet<&str> = others.filter(|namespace| *namespace != subject.namespace()).collect();
+    let others: BTreeSet<&str> =
+        subject.view.namespaces().filter(|namespace| *namespace != subject.namespace()).collect();
     let found = others.into_iter().map(|other| (other, subject.view.selected(other, selector)));
     let (namespace, pods) = found.max_by_key(|(_, pods)| pods.len()).filter(|(_, pods)| !pods.is_empty())?;
     let port = subject.service.spec.ports.first();

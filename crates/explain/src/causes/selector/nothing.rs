@@ -24,11 +24,7 @@ fn find(subject: &Subject<'_>) -> Vec<Finding> {
     if subject.service.is_external_name() || selector.is_empty() || !subject.pods.is_empty() {
         return Vec::new();
     }
-    let template = |w: &&crate::objects::Workload| {
-        let labels = &w.spec.template.metadata.labels;
-        w.metadata.namespace == subject.namespace() && selector.iter().all(|(k, v)| labels.get(k) == Some(v))
-    };
-    if subject.view.snapshot.workloads.iter().any(|workload| template(&workload)) {
+    if !subject.view.makes(subject.namespace(), selector).is_empty() {
         // It would select the Pods that this makes: why there are none is another cause.
         return Vec::new();
     }
