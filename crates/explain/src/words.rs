@@ -49,3 +49,8 @@ pub(crate) fn quoted(message: &str) -> String {
     let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     line.trim_end_matches('.').to_owned()
 }
+
+/// "is" or "are".
+pub(crate) fn is(number: usize) -> &'static str {
+    if number == 1 { "is" } else { "are" }
+}
