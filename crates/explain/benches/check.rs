@@ -4,7 +4,7 @@
 
 #![allow(clippy::print_stdout, clippy::unwrap_used, reason = "a program that measures")]
 
-use sealane_explain::{Kind, Snapshot, View, check};
+use sealane_explain::{Kind, Snapshot, Unread, View, check};
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,10 @@ const NODES: usize = 100;
 const PAGE: usize = 500;
 
 fn main() {
-    let mut snapshot = Snapshot { now: "2026-01-01T01:00:00Z".parse().unwrap(), ..Snapshot::default() };
+    // The DNS is not among it.
+    let unread = vec![Unread { kind: Kind::ClusterDns, why: Some("not listed".into()) }];
+    let now = "2026-01-01T01:00:00Z".parse().unwrap();
+    let mut snapshot = Snapshot { now, unread, ..Snapshot::default() };
     let mut decoding = Duration::ZERO;
     decoding += take(&mut snapshot, Kind::Node, NODES, node);
     decoding += take(&mut snapshot, Kind::Service, SERVICES, service);

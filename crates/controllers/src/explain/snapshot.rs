@@ -32,9 +32,11 @@ pub(super) async fn of(cluster: &Cluster, namespace: &str) -> Result<Snapshot, E
     take(&mut snapshot, Kind::Node, &cluster.nodes.all())?;
     take(&mut snapshot, Kind::Namespace, &cluster.namespaces.all())?;
     take(&mut snapshot, Kind::ServiceCidr, &cluster.service_cidrs.all())?;
-    // The DNS is looked at when its own namespace is.
-    let blind = ABSENT.into_iter().chain((namespace != "kube-system").then_some(Kind::ClusterDns));
-    snapshot.unread.extend(blind.map(|kind| Unread { kind, why: None }));
+    snapshot.unread.extend(ABSENT.map(|kind| Unread { kind, why: None }));
+    if namespace != "kube-system" {
+        let why = Some("it is looked at when its own namespace is".into());
+        snapshot.unread.push(Unread { kind: Kind::ClusterDns, why });
+    }
     events(cluster, namespace, &mut snapshot).await;
     words(cluster, &mut snapshot).await;
     Ok(snapshot)
@@ -53,7 +55,7 @@ async fn events(cluster: &Cluster, namespace: &str, snapshot: &mut Snapshot) {
     let read =
         get(cluster, &path).await.is_some_and(|page| snapshot.take(Kind::Event, page.as_bytes()).is_ok());
     if !read {
-        snapshot.unread.push(Unread { kind: Kind::Event, why: None });
+        snapshot.unread.push(Unread { kind: Kind::Event, why: Some("the API did not answer".into()) });
     }
 }
 

@@ -30,7 +30,12 @@ pub(super) async fn cluster_dns(connection: &Connection, snapshot: &mut Snapshot
         }
         Ok(())
     };
+    let elsewhere =
+        "none there has the label k8s-app=kube-dns; `sealane check -A` looks for it in every namespace";
     match read.await {
+        Ok(()) if part.services.is_empty() => {
+            snapshot.unread.push(Unread { kind: Kind::ClusterDns, why: Some(elsewhere.into()) });
+        }
         Ok(()) => snapshot.absorb(part),
         Err(error) => snapshot.unread.push(Unread { kind: Kind::ClusterDns, why: why(&error) }),
     }

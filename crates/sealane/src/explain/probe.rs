@@ -38,15 +38,23 @@ pub(super) async fn probe(connection: &Connection, snapshot: &mut Snapshot, targ
     snapshot.probed.extend(known);
     for service in snapshot.services.iter().filter(|service| service.is_external_name()) {
         let name = service.spec.external_name.trim_end_matches('.').to_owned();
-        if let Ok(found) = tokio::time::timeout(PATIENCE, has_address(&name)).await {
+        if let Ok(Some(found)) = tokio::time::timeout(PATIENCE, has_address(&name)).await {
             snapshot.resolved.insert(name, found);
         }
     }
 }
 
-/// Whether this machine's resolver knows an address of that name.
-async fn has_address(name: &str) -> bool {
-    tokio::net::lookup_host((name, 0)).await.is_ok_and(|mut addresses| addresses.next().is_some())
+/// Whether this machine's resolver knows an address of that name; `None` if it could not ask.
+async fn has_address(name: &str) -> Option<bool> {
+    match tokio::net::lookup_host((name, 0)).await {
+        Ok(mut addresses) => Some(addresses.next().is_some()),
+        // EAI_NONAME and EAI_NODATA: they come without a code of their own.
+        Err(error) => {
+            let said = error.to_string();
+            let absent = said.contains("not known") || said.contains("No address associated");
+            absent.then_some(false)
+        }
+    }
 }
 
 /// The TCP ports that Services lead to and of which no node says whether they are served.

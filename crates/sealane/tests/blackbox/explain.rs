@@ -57,10 +57,14 @@ fn make(cluster: &Cluster, cause: &Cause) -> Result<PathBuf, String> {
 /// The cause is found before that time, with its words.
 fn found(cause: &Cause, kubeconfig: &PathBuf, end: Instant) -> Result<(), String> {
     loop {
-        let found = findings(&explain(kubeconfig, &["check", "-o", "json"]));
+        // Some make a namespace of their own.
+        let everywhere = cause.make.contains("kubectl create namespace");
+        let check = ["check", "-o", "json", "-A"];
+        let found = findings(&explain(kubeconfig, &check[..if everywhere { 4 } else { 3 }]));
         let says =
             |(name, message): &(String, String)| name == cause.name && message.contains(words(cause.name));
-        if found.iter().any(says) {
+        if let Some((name, message)) = found.iter().find(|found| says(found)) {
+            println!("{name}: {message}");
             return Ok(());
         }
         if Instant::now() > end {
@@ -88,9 +92,71 @@ fn causes_that_are_made_are_found() {
 }
 
 /// What a finding of that cause says at least.
+const WORDS: &[(&str, &str)] = &[
+    ("selector-matches-nothing", "Service web selects no Pod: 1 Pod has app=web, not app=webb."),
+    (
+        "selects-two-applications",
+        "Service web selects two applications: 1 Pod of Deployment admin (app=admin) and 1 Pod of Deployment web (app=web)",
+    ),
+    ("no-selector-no-slices", "Service db has no selector, and nobody has written endpoints for it"),
+    (
+        "stale-slices",
+        "also sends clients to 192.0.2.7, from EndpointSlice web-by-hand, which was written by hand.",
+    ),
+    ("scaled-to-zero", "Service web has no Pods, since Deployment web is scaled to zero."),
+    ("rollout-stuck", "serviceaccount \"nobody\" not found."),
+    ("deployment-paused", "Deployment web behind Service web is paused, so its change waits"),
+    ("unscheduled", "have no node: 0/2 nodes are available"),
+    (
+        "image-pull",
+        "waits for image localhost/helo:4.1: image localhost/helo:4.1 is not in the machine's store; load it with: sealane image load FILE.",
+    ),
+    ("cannot-start", "cannot start: configmap \"settings\" not found (container hello)."),
+    ("crash-loop", "keeps crashing: container hello ended with exit code 1"),
+    ("readiness-probe-port", "asks port 8081, but no container listens at that port (the Pod serves 8080)."),
+    (
+        "not-ready",
+        "the readiness probe of container hello (GET :8080/wrong) says: HTTP probe failed with statuscode: 404.",
+    ),
+    ("readiness-gate", "waits for readiness gate example.com/registered: nobody has set that condition."),
+    ("publishes-not-ready", "though that one is not ready: it has publishNotReadyAddresses."),
+    ("all-terminating", "The only Pod behind Service web is being deleted"),
+    (
+        "target-port-not-served",
+        "to port 8081 of its Pods, where nothing listens in its only ready Pod; it listens on 8080.",
+    ),
+    ("listens-on-loopback", "the application listens there on 127.0.0.1 only"),
+    ("protocol-mismatch", "Service echo sends TCP to port 9000 of its Pods, but they serve only UDP there."),
+    (
+        "named-port-missing",
+        "to the port named htp, but its only Pod has no such port: the nearest is http (8080).",
+    ),
+    ("named-port-partly-missing", "1 of 2 ready Pods behind Service web has no port named http"),
+    (
+        "slice-port-name-differs",
+        "its slices have no port named postgres, and EndpointSlice db-1 has only one named sql.",
+    ),
+    (
+        "app-protocol-contradicts",
+        "By its name, port grpc (80) of Service web speaks grpc, but its appProtocol says http.",
+    ),
+    ("internal-traffic-local", "internalTrafficPolicy is Local"),
+    (
+        "load-balancer-class-unknown",
+        "asks for a load balancer of class example.com/internal, and nobody in this cluster has answered",
+    ),
+    ("headless-port-differs", "there they have to use port 8080, not 80."),
+    ("external-name-is-address", "stands for the name 10.1.2.3, which is an IP address"),
+    ("external-name-unresolvable", "stands for the name database, which is looked up as it stands"),
+    ("namespace-shadows-domain", "for Pods example.com is Service example there."),
+    ("name-too-long", "has 67 characters, so its host name is cut to 63"),
+    ("ndots", "Pod client sets ndots:1"),
+    ("host-network-dns", "it asks the node's DNS, which resolves no Service."),
+];
+
+/// A cause that is made here without words of its own fails.
 fn words(cause: &str) -> &'static str {
-    let table = [("selector-matches-nothing", "Service web selects no Pod: ")];
-    table.iter().find(|(name, _)| *name == cause).map_or("", |(_, words)| words)
+    WORDS.iter().find(|(name, _)| *name == cause).map_or("(no words for it in WORDS)", |(_, words)| words)
 }
 
 /// The sentence is in `kubectl describe`, once.

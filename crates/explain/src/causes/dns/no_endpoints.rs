@@ -16,7 +16,8 @@ pub(in crate::causes) static CAUSE: Cause = Cause {
     title: "Cluster DNS has no ready endpoint",
     about: "Every Pod asks Service `kube-dns` in `kube-system` for names. Without a ready endpoint no name of any Service resolves, \
             though every Service may be fine by its address.",
-    make: "sealane node stop node-1   # on a cluster of one node",
+    make: "# not on a cluster of sealane up: each node answers itself; elsewhere\n\
+           kubectl -n kube-system scale deployment coredns --replicas=0",
     mend: "Bring the DNS back: its Pods on most clusters, a Ready node on ours.",
     needs: &[Kind::ClusterDns],
     look: Look::Cluster(find),
