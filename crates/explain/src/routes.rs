@@ -29,7 +29,7 @@ impl<'a> Routes<'a> {
             unopened: snapshot.events.iter().filter(unopened).collect(),
         };
         for service in &snapshot.services {
-            let Some((key, value)) = service.spec.selector.first_key_value() else { continue };
+            let Some((key, value)) = service.spec.selector.iter().next() else { continue };
             let namespace = service.metadata.namespace.as_str();
             routes.selecting.entry((namespace, key, value)).or_default().push(service);
         }
@@ -48,8 +48,7 @@ impl<'a> Routes<'a> {
     pub(crate) fn services_of(&self, pod: &Pod) -> Vec<&'a Service> {
         let (namespace, labels) = (pod.metadata.namespace.as_str(), &pod.metadata.labels);
         let by_first = labels.iter().filter_map(|(k, v)| self.selecting.get(&(namespace, k, v))).flatten();
-        let selects =
-            |s: &&&Service| s.spec.selector.iter().all(|(key, value)| labels.get(key) == Some(value));
+        let selects = |s: &&&Service| s.spec.selector.select(labels);
         let mut services: Vec<&Service> = by_first.filter(selects).copied().collect();
         services.sort_by_key(|service| &service.metadata.name);
         services

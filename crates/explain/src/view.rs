@@ -1,9 +1,9 @@
 //! A snapshot with the indices that make every look cheap: work is proportional to what a Service selects.
 
-use crate::objects::{EndpointSlice, Event, Node, Pod, Service, Word, Workload};
+use crate::objects::{EndpointSlice, Event, Labels, Node, Pod, Service, Word, Workload};
 use crate::routes::Routes;
 use crate::snapshot::Snapshot;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 /// A snapshot, indexed.
 pub struct View<'a> {
@@ -86,7 +86,7 @@ impl<'a> View<'a> {
         let namespace = pod.metadata.namespace.as_str();
         self.pods.insert((namespace, &pod.metadata.name), pod);
         self.namespaces.entry(namespace).or_default().push(pod);
-        for (key, value) in &pod.metadata.labels {
+        for (key, value) in pod.metadata.labels.iter() {
             self.labelled.entry((namespace, key, value)).or_default().push(pod);
         }
     }
@@ -95,30 +95,30 @@ impl<'a> View<'a> {
         let meta = &workload.metadata;
         let namespace = meta.namespace.as_str();
         self.workloads.insert((&workload.kind, namespace, &meta.name), workload);
-        for (key, value) in &workload.spec.template.metadata.labels {
+        for (key, value) in workload.spec.template.metadata.labels.iter() {
             self.templates.entry((namespace, key, value)).or_default().push(workload);
         }
-        for (key, value) in &meta.labels {
+        for (key, value) in meta.labels.iter() {
             self.workloads_labelled.entry((namespace, key, value)).or_default().push(workload);
         }
     }
 
     /// The workloads of a namespace whose Pods have all of these labels; none for an empty selector.
-    pub fn makes(&self, namespace: &str, selector: &BTreeMap<String, String>) -> Vec<&'a Workload> {
+    pub fn makes(&self, namespace: &str, selector: &Labels) -> Vec<&'a Workload> {
         let with_each = selector.iter().map(|(key, value)| self.templates.get(&(namespace, key, value)));
         let Some(rarest) = with_each.min_by_key(|found| found.map_or(0, Vec::len)) else { return Vec::new() };
         let all = |w: &&Workload| {
             let labels = &w.spec.template.metadata.labels;
-            selector.iter().all(|(key, value)| labels.get(key) == Some(value))
+            selector.select(labels)
         };
         rarest.into_iter().flatten().copied().filter(all).collect()
     }
 
     /// The workloads of a namespace that have all of these labels themselves; none for an empty selector.
-    pub fn workloads_with(&self, namespace: &str, selector: &BTreeMap<String, String>) -> Vec<&'a Workload> {
-        let Some((key, value)) = selector.first_key_value() else { return Vec::new() };
+    pub fn workloads_with(&self, namespace: &str, selector: &Labels) -> Vec<&'a Workload> {
+        let Some((key, value)) = selector.iter().next() else { return Vec::new() };
         let found = self.workloads_labelled.get(&(namespace, key, value)).into_iter().flatten().copied();
-        found.filter(|w| selector.iter().all(|(k, v)| w.metadata.labels.get(k) == Some(v))).collect()
+        found.filter(|w| selector.select(&w.metadata.labels)).collect()
     }
 
     /// The slices of a namespace that are no Service's.
@@ -132,12 +132,11 @@ impl<'a> View<'a> {
     }
 
     /// The Pods of a namespace with all of these labels; none for an empty selector.
-    pub fn selected(&self, namespace: &str, selector: &BTreeMap<String, String>) -> Vec<&'a Pod> {
+    pub fn selected(&self, namespace: &str, selector: &Labels) -> Vec<&'a Pod> {
         let with_each = selector.iter().map(|(key, value)| self.labelled(namespace, key, value));
         // The rarest label has the fewest Pods to look through.
         let Some(rarest) = with_each.min_by_key(|pods| pods.len()) else { return Vec::new() };
-        let all =
-            |pod: &&&Pod| selector.iter().all(|(key, value)| pod.metadata.labels.get(key) == Some(value));
+        let all = |pod: &&&Pod| selector.select(&pod.metadata.labels);
         rarest.iter().filter(all).copied().collect()
     }
 

@@ -1,7 +1,6 @@
 //! How sentences are put together.
 
-use crate::objects::Pod;
-use std::collections::BTreeMap;
+use crate::objects::{Labels, Pod};
 
 /// "1 Pod", "3 Pods".
 pub(crate) fn count(number: usize, what: &str) -> String {
@@ -39,7 +38,7 @@ pub(crate) fn has(number: usize) -> &'static str {
 }
 
 /// Labels as kubectl's `-l` takes them: "app=web,version=4.1".
-pub(crate) fn labels(labels: &BTreeMap<String, String>) -> String {
+pub(crate) fn labels(labels: &Labels) -> String {
     let pairs: Vec<String> = labels.iter().map(|(key, value)| format!("{key}={value}")).collect();
     pairs.join(",")
 }

@@ -1,9 +1,8 @@
 //! Metadata, conditions, nodes and namespaces.
 
-use super::{list, nullable};
+use super::{Labels, list, nullable};
 use jiff::Timestamp;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// `ObjectMeta`: what identifies an object, and who owns it.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -17,7 +16,7 @@ pub struct Meta {
     pub uid: String,
     /// The labels.
     #[serde(deserialize_with = "nullable")]
-    pub labels: BTreeMap<String, String>,
+    pub labels: Labels,
     /// When it was made.
     #[serde(deserialize_with = "time")]
     pub creation_timestamp: Option<Timestamp>,

@@ -1,6 +1,7 @@
 //! The objects of a cluster as far as a cause looks at them. Everything else that an API server sends is skipped, whatever it
 //! is, so that objects of any version and any vendor are read. Environment variables and Secrets are not among it.
 
+mod labels;
 mod meta;
 mod network;
 mod pod;
@@ -10,6 +11,7 @@ mod slice;
 mod word;
 mod workload;
 
+pub use labels::Labels;
 pub use meta::{
     Condition, Meta, Namespace, Node, NodeAddress, NodeInfo, NodeSpec, NodeStatus, Owner, Written, condition,
 };

@@ -1,8 +1,7 @@
 //! Network policies, ingresses and ServiceCIDRs.
 
-use super::{Meta, list, nullable};
+use super::{Labels, Meta, list, nullable};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// A label selector.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -10,7 +9,7 @@ use std::collections::BTreeMap;
 pub struct LabelSelector {
     /// Labels that must be equal.
     #[serde(deserialize_with = "nullable")]
-    pub match_labels: BTreeMap<String, String>,
+    pub match_labels: Labels,
     /// What else must hold.
     #[serde(deserialize_with = "list")]
     pub match_expressions: Vec<Requirement>,
@@ -31,14 +30,14 @@ pub struct Requirement {
 
 impl LabelSelector {
     /// Whether it selects an object with these labels; an empty one selects everything.
-    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    pub fn matches(&self, labels: &Labels) -> bool {
         let equal = self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value));
         equal && self.match_expressions.iter().all(|requirement| requirement.matches(labels))
     }
 }
 
 impl Requirement {
-    fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+    fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.key);
         match self.operator.as_str() {
             "In" => value.is_some_and(|value| self.values.contains(value)),

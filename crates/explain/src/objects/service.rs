@@ -1,8 +1,7 @@
 //! Services.
 
-use super::{Condition, Meta, list, nullable};
+use super::{Condition, Labels, Meta, list, nullable};
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
 /// A Service.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -34,7 +33,7 @@ pub struct ServiceSpec {
     pub ports: Vec<ServicePort>,
     /// Which Pods it is for: all labels must be equal.
     #[serde(deserialize_with = "nullable")]
-    pub selector: BTreeMap<String, String>,
+    pub selector: Labels,
     /// Whether a client stays with one Pod.
     pub session_affinity: Affinity,
     /// The name it stands for.

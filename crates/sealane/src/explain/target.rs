@@ -1,9 +1,8 @@
 //! What is to be explained: `svc/web`, `pod/web-1`, `deploy/web`, or every Service of the namespace.
 
 use crate::cli::CommandError;
-use sealane_explain::objects::{Pod, Service, Workload};
+use sealane_explain::objects::{Labels, Pod, Service, Workload};
 use sealane_explain::{Finding, Object, View, pod, pod_summary, service, summary};
-use std::collections::BTreeMap;
 
 /// What is to be explained.
 #[derive(Debug, PartialEq, Eq)]
@@ -48,10 +47,7 @@ impl Target {
     /// Whether a Service is among what is explained.
     pub(super) fn is_about(&self, view: &View<'_>, service: &Service) -> bool {
         let namespace = service.metadata.namespace.as_str();
-        let selects = |labels: &BTreeMap<String, String>| {
-            let selector = &service.spec.selector;
-            !selector.is_empty() && selector.iter().all(|(key, value)| labels.get(key) == Some(value))
-        };
+        let selects = |labels: &Labels| service.spec.selector.select(labels);
         match self {
             Self::All => true,
             Self::Service(name) => *name == service.metadata.name,

@@ -1,6 +1,6 @@
 //! The nearest miss of a selector.
 
-use crate::objects::Pod;
+use crate::objects::{Labels, Pod};
 use crate::subject::Subject;
 use crate::words::{count, has, labels, pods as names};
 use serde_json::{Value, json};
@@ -28,12 +28,12 @@ pub(super) fn near(subject: &Subject<'_>) -> Option<Miss> {
 /// A workload that has the labels itself, but does not give them to its Pods.
 fn misplaced(subject: &Subject<'_>) -> Option<Miss> {
     let selector = &subject.service.spec.selector;
-    let has_all = |labels: &BTreeMap<String, String>| selector.iter().all(|(k, v)| labels.get(k) == Some(v));
+    let has_all = |labels: &Labels| selector.select(labels);
     let mut workloads = subject.view.workloads_with(subject.namespace(), selector).into_iter();
     let workload =
         workloads.find(|w| w.kind != "ReplicaSet" && !has_all(&w.spec.template.metadata.labels))?;
     let (kind, name) = (&workload.kind, &workload.metadata.name);
-    let missing: BTreeMap<_, _> = selector
+    let missing: Labels = selector
         .iter()
         .filter(|(key, value)| workload.spec.template.metadata.labels.get(*key) != Some(value))
         .map(|(key, value)| (key.clone(), value.clone()))
@@ -53,8 +53,7 @@ fn misplaced(subject: &Subject<'_>) -> Option<Miss> {
 fn all_but_one(subject: &Subject<'_>) -> Option<Miss> {
     let selector = &subject.service.spec.selector;
     let misses = selector.iter().filter_map(|(key, wanted)| {
-        let mut others = selector.clone();
-        others.remove(key);
+        let others = selector.without(key);
         let pods = subject.view.selected(subject.namespace(), &others);
         (!pods.is_empty()).then_some((key, wanted, others, pods))
     });
@@ -75,7 +74,8 @@ fn all_but_one(subject: &Subject<'_>) -> Option<Miss> {
 /// Pods with a label that is written nearly the same: another value, or another key.
 fn typo(subject: &Subject<'_>) -> Option<Miss> {
     let here = subject.view.pods_of(subject.namespace());
-    let pairs: BTreeSet<(&String, &String)> = here.iter().flat_map(|pod| &pod.metadata.labels).collect();
+    let pairs: BTreeSet<(&String, &String)> =
+        here.iter().flat_map(|pod| pod.metadata.labels.iter()).collect();
     let distance = |(key, value): (&String, &String), (k, v): (&String, &String)| {
         let close = (key == k || similar(key, k)) && (value == v || similar(value, v));
         close.then(|| strsim::damerau_levenshtein(key, k) + strsim::damerau_levenshtein(value, v))

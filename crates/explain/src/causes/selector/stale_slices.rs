@@ -129,7 +129,7 @@ fn is_same(endpoint: &Endpoint, uid: &str) -> bool {
 }
 
 fn selects(subject: &Subject<'_>, pod: &crate::objects::Pod) -> bool {
-    subject.service.spec.selector.iter().all(|(key, value)| pod.metadata.labels.get(key) == Some(value))
+    subject.service.spec.selector.select(&pod.metadata.labels)
 }
 
 fn pods(names: &[&str]) -> String {
