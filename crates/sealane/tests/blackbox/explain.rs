@@ -113,6 +113,7 @@ const WORDS: &[(&str, &str)] = &[
     ),
     ("cannot-start", "cannot start: configmap \"settings\" not found (container hello)."),
     ("crash-loop", "keeps crashing: container hello ended with exit code 1"),
+    ("oom-killed", "container hello is killed for taking more than its limit of 3Mi."),
     ("readiness-probe-port", "asks port 8081, but no container listens at that port (the Pod serves 8080)."),
     (
         "not-ready",

@@ -14,9 +14,8 @@ pub(in crate::causes) static CAUSE: Cause = Cause {
     title: "A container is killed for the memory it takes",
     about: "The kernel kills a container that takes more memory than its limit; it says OOMKilled, and exit code 137. The container is \
             started again, and killed again, and its Pod gets no traffic meanwhile.",
-    make: "# not on a cluster of sealane up: its only image takes no memory worth a limit\n\
-           kubectl create deployment web --image=localhost/hello:4.1 --port=8080\n\
-           kubectl set resources deployment web --limits=memory=6Mi\n\
+    make: "kubectl create deployment web --image=localhost/hello:4.1 --port=8080\n\
+           kubectl set resources deployment web --limits=memory=3Mi\n\
            kubectl expose deployment web --port=80 --target-port=8080",
     mend: "Give the container a higher memory limit, or make it take less.",
     needs: &[],
