@@ -11,8 +11,7 @@ pub(in crate::causes) static CAUSE: Cause = Cause {
     title: "A node's Service proxy does not keep up",
     about: "Each node's proxy turns Services and EndpointSlices into rules of its kernel. While it lags behind or cannot write them, \
             clients on that node follow the old ones: they reach Pods that are gone, and do not reach new ones.",
-    make: "# not on a cluster of sealane up: its proxies keep up; what follows takes a node's rules out of its reach\n\
-           sudo ip netns exec sealane-default-node-1 nft delete table ip sealane",
+    make: "# not on a cluster of sealane up: its proxies keep up, and nothing that kubectl can do keeps them from it",
     mend: "See in the node's log what it cannot do; a start of the node's process begins anew.",
     needs: &[Kind::NodeProxy],
     look: Look::Cluster(find),
