@@ -28,6 +28,9 @@ fn endpoints(subject: &Subject<'_>) -> String {
 
 fn pods(subject: &Subject<'_>) -> String {
     let live = subject.live();
+    if live.is_empty() {
+        return "no Pod".into();
+    }
     let ready = subject.pods_that(|state| matches!(state, State::Ready));
     let nodes: BTreeSet<&str> = ready.iter().map(|pod| pod.spec.node_name.as_str()).collect();
     let on = if nodes.is_empty() { String::new() } else { format!(" on {}", count(nodes.len(), "node")) };

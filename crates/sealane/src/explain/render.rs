@@ -45,11 +45,10 @@ fn lines(finding: &Finding, color: bool) -> Vec<String> {
         Severity::Hint => ("·", "36"),
     };
     let mark = if color { format!("\u{1b}[{code}m{mark}\u{1b}[0m") } else { mark.to_owned() };
-    // The sentence names the object; another namespace than the reader may think of is said with it.
-    let mut lines = vec![format!("{mark} {}: {}", finding.object, finding.message)];
+    let mut lines = vec![format!("{mark} {}", finding.message)];
     lines.extend(finding.evidence.iter().map(|evidence| format!("    {evidence}")));
     lines.push(format!("  → {}", finding.fix));
-    lines.push(format!("    ({}, {})", severity(finding.severity), finding.cause));
+    lines.push(format!("    ({}, {}, {})", severity(finding.severity), finding.cause, finding.object));
     lines
 }
 

@@ -9,20 +9,17 @@ use std::collections::BTreeMap;
 pub(in crate::causes) static CAUSE: Cause = Cause {
     name: "namespace-shadows-domain",
     title: "A namespace hides a domain of the internet",
-    about: "In a Pod the name `web.dev` is first looked up as Service `web` in namespace `dev`. A namespace with the name of a top-level \
+    about: "In a Pod the name `web.io` is first looked up as Service `web` in namespace `io`. A namespace with the name of a top-level \
             domain thus hides names of the internet, and who may make Services there can take them over.",
     make: "kubectl create namespace com --dry-run=client -o yaml | kubectl apply -f -\n\
            kubectl -n com create service externalname example --external-name=localhost",
-    mend: "Rename the namespace, or ask for names of the internet with a dot at the end (`web.dev.`).",
+    mend: "Rename the namespace, or ask for names of the internet with a dot at the end (`web.io.`).",
     needs: &[],
     look: Look::Cluster(find),
 };
 
-/// Top-level domains that people ask for most. Not all: there are 1,400 of them, and many are good names for a namespace.
-const DOMAINS: [&str; 19] = [
-    "ai", "app", "cloud", "co", "com", "dev", "edu", "eu", "gov", "info", "io", "me", "net", "online", "org",
-    "site", "tech", "uk", "us",
-];
+/// Top-level domains that people ask for most. Not all: there are 1,400 of them, and many (dev, app) are too usual as names of namespaces.
+const DOMAINS: [&str; 10] = ["ai", "co", "com", "edu", "eu", "gov", "io", "net", "org", "uk"];
 
 fn find(view: &View<'_>) -> Vec<Finding> {
     let mut hidden: BTreeMap<&str, Vec<&str>> = BTreeMap::new();

@@ -31,5 +31,5 @@ pub(super) fn placement<'a>(subject: &Subject<'a>, counts: impl Fn(&Node) -> boo
 pub(super) fn takes_outside(node: &Node) -> bool {
     let left_out =
         ["node.kubernetes.io/exclude-from-external-load-balancers", "node-role.kubernetes.io/control-plane"];
-    !left_out.iter().any(|label| node.metadata.labels.contains_key(*label))
+    !left_out.iter().any(|label| node.metadata.labels.contains_key(label))
 }

@@ -35,7 +35,7 @@ fn misplaced(subject: &Subject<'_>) -> Option<Miss> {
     let (kind, name) = (&workload.kind, &workload.metadata.name);
     let missing: Labels = selector
         .iter()
-        .filter(|(key, value)| workload.spec.template.metadata.labels.get(*key) != Some(value))
+        .filter(|(key, value)| workload.spec.template.metadata.labels.get(key) != Some(value))
         .map(|(key, value)| (key.clone(), value.clone()))
         .collect();
     let patch = json!({"spec": {"template": {"metadata": {"labels": missing}}}});
