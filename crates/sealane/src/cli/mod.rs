@@ -26,6 +26,7 @@ const EXAMPLES: &str = "Examples:
   sudo sealane up                         make a cluster, and let kubectl use it
   kubectl create deployment web --image=localhost/hello --port=8080 --replicas=3
   kubectl expose deployment web --type=NodePort
+  sealane explain svc/web                 say why it does or does not answer, on any cluster
   sudo sealane image load app.tar         what `docker save` wrote
   sudo sealane down                       remove all of it";
 

@@ -37,9 +37,18 @@ pub(super) async fn connect(look: &LookArgs) -> Result<Connection, CommandError>
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(no_cluster)?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
-    if config.cluster_url.host().is_some_and(is_loopback) {
-        // as Go's HTTP client does: a proxy of the environment is not for this machine
+    let host = config.cluster_url.host().unwrap_or_default().to_owned();
+    let exempt =
+        ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
+    if is_direct(&host, &exempt) {
         config.proxy_url = None;
+    }
+    if let Some(proxy) = &config.proxy_url {
+        return Err(format!(
+            "{host} is reached through the proxy {proxy}, and sealane goes through none; run `kubectl proxy` beside it, and name a \
+             kubeconfig whose server is http://127.0.0.1:8001 with --kubeconfig"
+        )
+        .into());
     }
     let namespace = look.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
     let client = kube::Client::try_from(config.clone())?;
@@ -47,7 +56,35 @@ pub(super) async fn connect(look: &LookArgs) -> Result<Connection, CommandError>
     Ok(Connection { client, once: kube::Client::try_from(config)?, namespace })
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a proxy of the environment is not for that host: this machine, or what `NO_PROXY` names (as Go's HTTP client has it).
+fn is_direct(host: &str, exempt: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+    let is_loopback = address.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    let named = |name: &str| {
+        let name = name.trim().trim_start_matches('.');
+        !name.is_empty() && (name == "*" || address == name || address.ends_with(&format!(".{name}")))
+    };
+    host == "localhost" || is_loopback || exempt.split(',').any(named)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proxies_are_not_for_this_machine_nor_for_what_is_exempt() {
+        for (host, exempt) in [
+            ("localhost", ""),
+            ("127.0.0.1", ""),
+            ("[::1]", ""),
+            ("10.0.0.1", "example.com, 10.0.0.1"),
+            ("api.example.com", ".example.com"),
+            ("api.example.com", "*"),
+        ] {
+            assert!(is_direct(host, exempt), "{host} {exempt}");
+        }
+        for (host, exempt) in [("10.0.0.1", ""), ("api.example.com", "ample.com"), ("api.example.com", ",")] {
+            assert!(!is_direct(host, exempt), "{host} {exempt}");
+        }
+    }
 }
