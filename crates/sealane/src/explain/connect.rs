@@ -17,6 +17,8 @@ pub(super) struct Connection {
     /// For what need not answer: Pods that are tried, nodes.
     pub(super) once: kube::Client,
     pub(super) namespace: String,
+    /// Where the server is.
+    pub(super) server: String,
 }
 
 /// Reads the kubeconfig. Nothing is asked yet, but by what the kubeconfig itself runs to log in.
@@ -34,6 +36,12 @@ pub(super) async fn connect(look: &LookArgs) -> Result<Connection, CommandError>
     let context = look.context.clone().or_else(|| look.name.as_deref().map(context_name));
     let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
     let kubeconfig = kubeconfig.map_err(no_cluster)?;
+    if let Some(context) =
+        options.context.as_ref().filter(|name| !kubeconfig.contexts.iter().any(|c| c.name == **name))
+    {
+        let known: Vec<&str> = kubeconfig.contexts.iter().map(|context| context.name.as_str()).collect();
+        return Err(format!("the kubeconfig has no context {context}, only: {}", known.join(", ")).into());
+    }
     let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(no_cluster)?;
     config.connect_timeout = Some(CONNECT);
     config.read_timeout = Some(READ);
@@ -51,9 +59,10 @@ pub(super) async fn connect(look: &LookArgs) -> Result<Connection, CommandError>
         .into());
     }
     let namespace = look.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let server = config.cluster_url.to_string();
     let client = kube::Client::try_from(config.clone())?;
     config.default_retry = false;
-    Ok(Connection { client, once: kube::Client::try_from(config)?, namespace })
+    Ok(Connection { client, once: kube::Client::try_from(config)?, namespace, server })
 }
 
 /// Whether a proxy of the environment is not for that host: this machine, or what `NO_PROXY` names (as Go's HTTP client has it).

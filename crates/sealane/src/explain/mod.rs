@@ -84,7 +84,9 @@ async fn look(
     let needed = [Kind::Service, Kind::Pod, Kind::EndpointSlice];
     if let Some(unread) = snapshot.unread.iter().find(|unread| needed.contains(&unread.kind)) {
         let why = unread.why.as_deref().unwrap_or("the API server does not know them");
-        return Err(format!("cannot list {}: {why}", unread.kind.resource().1).into());
+        return Err(
+            format!("cannot list {} at {}: {why}", unread.kind.resource().1, connection.server).into()
+        );
     }
     if scope == Scope::Namespace {
         extra::cluster_dns(connection, &mut snapshot).await;

@@ -72,11 +72,30 @@ fn ports_are_tried_only_on_request() {
 }
 
 #[test]
+fn what_cannot_be_reached_is_said_in_one_sentence() {
+    let (output, _) = look("k3s", &["check", "--context", "elsewhere"]);
+    let said = crate::harness::refuses(&output);
+    assert!(said.contains("the kubeconfig has no context elsewhere, only: there"), "{said}");
+    let (output, _) = look("k3s", &["explain", "svc/senser", "-n", "shop"]);
+    let said = crate::harness::refuses(&output);
+    assert!(said.contains("there is no Service senser in namespace shop; did you mean sensor?"), "{said}");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let kubeconfig = kubeconfig(directory.path(), listener.local_addr().unwrap().port());
+    drop(listener);
+    let said = crate::harness::refuses(&crate::harness::sealane(&["check", "--kubeconfig", &kubeconfig]));
+    assert!(said.contains("cannot list services at http://127.0.0.1:") && said.contains("refused"), "{said}");
+}
+
+#[test]
 fn what_may_not_be_read_is_said() {
     let (output, _) = look("openshift", &["check", "-n", "shop"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains("not looked for, since nodes cannot be read (nodes is forbidden"), "{said}");
     let (output, _) = look("openshift", &["check", "-n", "closed"]);
     let said = crate::harness::refuses(&output);
-    assert!(said.contains("cannot list services: services is forbidden"), "{said}");
+    assert!(
+        said.contains("cannot list services at http://127.0.0.1:") && said.contains("services is forbidden"),
+        "{said}"
+    );
 }
