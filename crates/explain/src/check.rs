@@ -16,28 +16,18 @@ const ALWAYS: &[Kind] = &[Kind::Service, Kind::Pod, Kind::EndpointSlice];
 pub fn check(view: &View<'_>, namespace: Option<&str>) -> Vec<Finding> {
     let within = |meta: &Meta| namespace.is_none_or(|namespace| meta.namespace == namespace);
     let services = view.snapshot.services.iter().filter(|service| within(&service.metadata));
-    let mut findings: Vec<Finding> = services.flat_map(|service| of_service(view, service)).collect();
     let pods = view.snapshot.pods.iter().filter(|pod| within(&pod.metadata));
-    findings.extend(pods.flat_map(|pod| of_pod(view, pod)));
-    findings.extend(of_cluster(view));
-    sorted(findings)
+    found(view, services, pods)
 }
 
-/// What is wrong with a Service, and with the cluster as a whole, the worst first.
-pub fn service(view: &View<'_>, service: &Service) -> Vec<Finding> {
-    let mut findings = of_service(view, service);
-    findings.extend(of_cluster(view));
-    sorted(findings)
+/// What is wrong with some Services, and with the cluster as a whole, the worst first.
+pub fn services<'a>(view: &View<'a>, services: impl IntoIterator<Item = &'a Service>) -> Vec<Finding> {
+    found(view, services, [])
 }
 
-/// What is wrong with a Pod and the Services that select it, the worst first.
-pub fn pod(view: &View<'_>, pod: &Pod) -> Vec<Finding> {
-    let mut findings = of_pod(view, pod);
-    findings.extend(of_cluster(view));
-    for service in services_of(view, pod) {
-        findings.extend(of_service(view, service));
-    }
-    sorted(findings)
+/// What is wrong with a Pod, the Services that select it and the cluster as a whole, the worst first.
+pub fn pod<'a>(view: &View<'a>, pod: &'a Pod) -> Vec<Finding> {
+    found(view, services_of(view, pod), [pod])
 }
 
 /// The Services that select a Pod.
@@ -45,44 +35,35 @@ pub(crate) fn services_of<'a>(view: &View<'a>, pod: &Pod) -> Vec<&'a Service> {
     view.routes.services_of(pod)
 }
 
-fn of_service(view: &View<'_>, service: &Service) -> Vec<Finding> {
-    let subject = Subject::new(view, service);
-    let looks = possible(view).filter_map(|cause| match cause.look {
-        Look::Service(look) => Some(look),
-        _ => None,
-    });
-    looks.flat_map(|look| look(&subject)).collect()
-}
-
-fn of_pod(view: &View<'_>, pod: &Pod) -> Vec<Finding> {
-    let looks = possible(view).filter_map(|cause| match cause.look {
-        Look::Pod(look) => Some(look),
-        _ => None,
-    });
-    looks.flat_map(|look| look(view, pod)).collect()
-}
-
-fn of_cluster(view: &View<'_>) -> Vec<Finding> {
-    let looks = possible(view).filter_map(|cause| match cause.look {
-        Look::Cluster(look) => Some(look),
-        _ => None,
-    });
-    looks.flat_map(|look| look(view)).collect()
-}
-
-/// The causes for which all that they need could be read.
-fn possible(view: &View<'_>) -> impl Iterator<Item = &'static Cause> {
+/// Asks all causes for which all that they need could be read.
+fn found<'a>(
+    view: &View<'a>,
+    services: impl IntoIterator<Item = &'a Service>,
+    pods: impl IntoIterator<Item = &'a Pod>,
+) -> Vec<Finding> {
     let snapshot = view.snapshot;
-    CAUSES.iter().copied().filter(move |cause| snapshot.has(ALWAYS) && snapshot.has(cause.needs))
-}
-
-fn sorted(mut findings: Vec<Finding>) -> Vec<Finding> {
+    let possible = |cause: &&&Cause| snapshot.has(ALWAYS) && snapshot.has(cause.needs);
+    let (mut of_service, mut of_pod, mut findings) = (Vec::new(), Vec::new(), Vec::new());
+    for cause in CAUSES.iter().filter(possible) {
+        match cause.look {
+            Look::Service(look) => of_service.push(look),
+            Look::Pod(look) => of_pod.push(look),
+            Look::Cluster(look) => findings.extend(look(view)),
+        }
+    }
+    for service in services {
+        let subject = Subject::new(view, service);
+        findings.extend(of_service.iter().flat_map(|look| look(&subject)));
+    }
+    for pod in pods {
+        findings.extend(of_pod.iter().flat_map(|look| look(view, pod)));
+    }
     sort(&mut findings);
     findings
 }
 
 /// The worst first, each once.
-pub fn sort(findings: &mut Vec<Finding>) {
+fn sort(findings: &mut Vec<Finding>) {
     findings.sort_by(|a, b| {
         (a.severity, &a.object, a.cause, &a.message).cmp(&(b.severity, &b.object, b.cause, &b.message))
     });

@@ -21,7 +21,7 @@ mod words;
 
 pub use cause::{Cause, Look};
 pub use causes::CAUSES;
-pub use check::{Skipped, check, pod, service, skipped, sort};
+pub use check::{Skipped, check, pod, services, skipped};
 pub use finding::{Finding, Object, Severity};
 pub use kind::Kind;
 pub use page::page;

@@ -2,7 +2,7 @@
 
 use crate::cli::CommandError;
 use sealane_explain::objects::{Labels, Pod, Service, Workload};
-use sealane_explain::{Finding, Object, View, pod, pod_summary, service, summary};
+use sealane_explain::{Finding, Object, View, pod, pod_summary, summary};
 
 /// What is to be explained.
 #[derive(Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Target {
         let here = view.snapshot.services.iter().filter(|service| service.metadata.namespace == namespace);
         let services: Vec<&Service> = here.filter(|service| self.is_about(view, service)).collect();
         let mut summaries: Vec<_> = services.iter().map(|s| of_service(s)).collect();
-        let mut findings: Vec<Finding> = services.iter().flat_map(|s| service(view, s)).collect();
+        let mut findings = sealane_explain::services(view, services.iter().copied());
         match self {
             Self::All if services.is_empty() => {
                 summaries.push((format!("Namespace {namespace}"), "there is no Service in it".into()));
@@ -90,7 +90,6 @@ impl Target {
                     .insert(0, named(Object::new(kind, namespace, name), workload(view, found, &services)));
             }
         }
-        sealane_explain::sort(&mut findings);
         Ok((summaries, findings))
     }
 }
